@@ -8,7 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    mean_squared_error,
+    r2_score,
+    roc_auc_score,
+)
 
 from evaluator import cli
 
@@ -119,7 +130,37 @@ def test_the_baselines_verdict_does_not_count(call: Call, file: Path) -> None:
     ("options", "code", "says", "mends"),
     [
         (("--label", "lable", "--score", "score"), 2, "no column 'lable'", "did you mean `label`"),
-        (("--label", "old", "--score", "score"), 2, "5 different values ('0', '1', ", "has two"),
+        (("--label", "old", "--score", "score"), 2, "label's 5 classes ('0', '1', ", "{class}"),
+        (("--label", "old", "--task", "binary"), 2, "('0', '1', '2', '3', '4'), and a b", "number"),
+        (("--label", "old"), 2, "nothing says what the AI system gave", "score_{class} names"),
+        (
+            ("--label", "old", "--score", "p_{class}"),
+            2,
+            "no column of numbers for '0', '1'",
+            "by --",
+        ),
+        (("--label", "old", "--prediction", "score"), 2, "other values than", "('0', '1', '2'"),
+        (
+            ("--label", "old", "--prediction", "label", "--baseline", "score"),
+            2,
+            "holds no sc",
+            "by",
+        ),
+        (
+            ("--label", "score", "--score", "old"),
+            2,
+            "of a regression task there are no sc",
+            "--task",
+        ),
+        (("--label", "score", "--prediction", "region"), 2, "holds no numbers ('north'", "values"),
+        (("--label", "score", "--prediction", "old", "--at-least", "f1=1"), 2, "of a regr", "r2"),
+        (("--label", "score", "--prediction", "old", "--abstains"), 2, "a regression task", "take"),
+        (("--label", "score", "--prediction", "old", "--tolerance", "-1"), 2, "greater than", ""),
+        ((*LABELLED, "--tolerance", "1"), 2, "it says nothing of a binary task", "--task"),
+        (("--label", "old", "--prediction", "label", "--positive", "1"), 2, "multiclass", "--task"),
+        ((*LABELLED, "--task", "several"), 2, "there is no such task", "binary, multiclass"),
+        (("--score", "score", "--task", "binary"), 2, "says something of a label", "by --label"),
+        (("--label", "id", "--score", "score"), 2, "60 different texts hardly repeat", "classes"),
         (("--label", "label", "--score", "region"), 2, "no numbers ('north', 'south')", "--pred"),
         (("--label", "label", "--score", "old"), 2, "values of 'old' are no probab", "from 0 to 1"),
         (("--label", "label", "--prediction", "region"), 2, "other values than the la", "('0', '1"),
@@ -143,6 +184,146 @@ def test_what_cannot_be_is_told_with_what_where_and_how_to_mend_it(
     assert says in answer.err
     assert mends in answer.err
     assert "Traceback" not in answer.err
+
+
+CLASSES = ("a, b", 'c "d"', "e=f", "ü")
+
+
+def several_classes(rows: int = 200) -> pd.DataFrame:
+    """Make outputs of two systems about several classes."""
+    random = np.random.default_rng(3)
+    truth = random.integers(0, len(CLASSES), rows)
+    scores = random.uniform(size=(rows, len(CLASSES)))
+    scores[np.arange(rows), truth] += 0.5
+    scores /= scores.sum(axis=1, keepdims=True)
+    names = np.array(CLASSES)
+    frame = pd.DataFrame({"id": [f"k{n}" for n in range(rows)], "kind": names[truth]})
+    frame["place"] = random.choice(["north", "south"], rows)
+    frame["said"] = names[scores.argmax(axis=1)]
+    frame["before"] = names[np.where(random.uniform(size=rows) < 0.5, truth, 0)]
+    return frame.assign(**{f"p_{name}": scores[:, n] for n, name in enumerate(CLASSES)})
+
+
+def figures(answer: Answer, candidate: str) -> dict[str, float]:
+    assert answer.code == 0, answer.err
+    return {
+        one["metric"]: one["value"]
+        for one in json.loads(answer.out)["measurements"]
+        if one["candidate"] == candidate and one["level"] == "overall"
+    }
+
+
+def test_figures_of_several_classes_are_those_of_scikit_learn(
+    call: Call, file: Path, tmp_path: Path
+) -> None:
+    frame = several_classes()
+    frame.to_csv(file, index=False)
+    said = ("--label", "kind", "--score", "p_{class}", "--baseline", "before")
+    page = tmp_path / "check.html"
+
+    answer = call(*said, "--geography", "place", "--json", "--html", str(page))
+
+    scores = frame[[f"p_{name}" for name in sorted(CLASSES)]]
+    assert figures(answer, "p") == pytest.approx(
+        {
+            "accuracy": accuracy_score(frame["kind"], frame["said"]),
+            "balanced_accuracy": balanced_accuracy_score(frame["kind"], frame["said"]),
+            "f1_weighted": f1_score(frame["kind"], frame["said"], average="weighted"),
+            "log_loss": log_loss(frame["kind"], scores),
+            "roc_auc_ovr": roc_auc_score(frame["kind"], scores, multi_class="ovr"),
+        }
+    )
+    assert figures(answer, "before")["accuracy"] == (frame["kind"] == frame["before"]).mean()
+    wrong = (frame["kind"] == frame["before"]) & (frame["kind"] != frame["said"])
+    assert f"p: {min(20, wrong.sum())} of {wrong.sum()} cases that it newly" in page.read_text()
+    found = json.loads(answer.out)
+    assert found["task"] == "multiclass"
+    assert any("since it has 4 different texts" in note for note in found["file"]["notes"])
+    # Called alike but for the class, the scores are found; case and marks do not matter.
+    frame.rename(columns={f"p_{CLASSES[0]}": "P A B"}).to_csv(file, index=False)
+    alone = call("--label", "kind", "--json")
+    assert figures(alone, "candidate") == pytest.approx(figures(answer, "p"))
+
+
+def test_figures_of_numbers_are_those_of_scikit_learn(call: Call, file: Path) -> None:
+    random = np.random.default_rng(4)
+    frame = pd.DataFrame({"id": [f"k{n}" for n in range(90)], "minutes": random.normal(30, 9, 90)})
+    frame["said"] = frame["minutes"] + random.normal(1, 5, 90)
+    frame["rule"] = frame["minutes"].mean()
+    frame.to_csv(file, index=False)
+    asked = ("--label", "minutes", "--prediction", "said", "--baseline", "rule")
+
+    limits = ("--tolerance", "5", "--at-least", "within_tolerance=0.5", "--json")
+    answer = call(*asked, *limits)
+
+    off = (frame["said"] - frame["minutes"]).abs()
+    assert figures(answer, "said") == pytest.approx(
+        {
+            "mean_absolute_error": off.mean(),
+            "root_mean_squared_error": mean_squared_error(frame["minutes"], frame["said"]) ** 0.5,
+            "bias": (frame["said"] - frame["minutes"]).mean(),
+            "r2": r2_score(frame["minutes"], frame["said"]),
+            "within_tolerance": (off <= 5).mean(),
+        }
+    )
+    assert "minutes is taken for the label of a regression task" in call(*asked).out
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"), [("multiclass", "accuracy"), ("regression", "mean_absolute_error")]
+)
+def test_few_whole_numbers_are_classes_unless_you_say_otherwise(
+    task: str, metric: str, call: Call, file: Path
+) -> None:
+    # With a label that is missing, pandas writes whole numbers so.
+    rows = "".join(f"k{n},{n % 5 + 1}.0,{n % 4 + 1}\n" for n in range(60))
+    file.write_text(f"id,stars,said\n{rows}k60,,2\n")
+    said = ("--label", "stars", "--prediction", "said", "--json")
+
+    chosen = call(*said, *(("--task", task) if task == "regression" else ()))
+
+    off = [abs(n % 5 - n % 4) for n in range(60)]
+    expected = {"accuracy": off.count(0) / 60, "mean_absolute_error": sum(off) / 60}
+    assert figures(chosen, "said")[metric] == pytest.approx(expected[metric])
+    assert json.loads(chosen.out)["task"] == task
+
+
+def test_a_class_that_is_only_predicted_is_one_and_an_empty_prediction_no_answer_if_you_say_so(
+    call: Call, file: Path
+) -> None:
+    frame = several_classes().assign(said=lambda cases: cases["said"].mask(cases.index < 40))
+    frame.loc[50:59, "said"] = "other"
+    frame.to_csv(file, index=False)
+    asked = ("--label", "kind", "--prediction", "said", "--at-least", "coverage=0.5")
+
+    assert "40 x is missing" in call(*asked).err
+    answer = call(*asked, "--abstains", "--json")
+
+    right = (frame["said"] == frame["kind"]).mean()
+    found = figures(answer, "said")
+    assert (found["coverage"], found["accuracy"]) == (pytest.approx(0.8), pytest.approx(right))
+    notes = json.loads(answer.out)["file"]["notes"]
+    assert "said has classes that no row is of: other" in notes
+
+
+def test_a_word_for_missing_is_told(call: Call, file: Path) -> None:
+    frame = several_classes()
+    frame.loc[:4, "kind"] = "NA"
+    frame.to_csv(file, index=False)
+
+    answer = call("--label", "kind", "--prediction", "said")
+
+    assert "5 without a label; 195 cases" in answer.out
+    assert "NA as kind is taken for missing" in answer.out
+
+
+def test_scores_that_do_not_add_up_are_refused_with_some_of_them(call: Call, file: Path) -> None:
+    several_classes().assign(p_ü=0.9).to_csv(file, index=False)
+
+    answer = call("--label", "kind")
+
+    assert answer.code == 2
+    assert "of its 200 cases are no probabilities of all classes (k0 -> [" in answer.err
 
 
 def test_a_value_that_can_name_no_slice_is_refused(call: Call, file: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from evaluator.definitions import defs as evaluator_definitions
 from evaluator.errors import UsageError
 from evaluator.orchestration import Home, name_from
-from evaluator.spec import AuditSpec, find_project, load_audit
+from evaluator.spec import TASKS, AuditSpec, find_project, load_audit
 from evaluator_tests.conftest import Call
 from evaluator_tests.spec.conftest import GOOD
 from evaluator_tests.test_imports import PROJECT
@@ -272,10 +272,11 @@ def test_a_folder_with_something_in_it_is_refused(call_command: Call, nowhere: P
 def test_a_file_of_which_no_audit_can_be_made_leaves_nothing_behind(
     call_command: Call, cases: str, nowhere: Path
 ) -> None:
-    answer = call_command("init", "mine", "--from", cases, "--label", "Betrag")
+    answer = call_command("init", "mine", "--from", cases, "--label", "Fall_Nr")
 
-    assert answer.code == 1
-    assert "a label has two" in answer.err
+    assert answer.code == 2
+    assert "120 different texts hardly repeat" in answer.err
+    assert "--task multiclass" in answer.err
     assert list(nowhere.iterdir()) == []
 
 
@@ -395,6 +396,61 @@ def test_a_recording_that_records_nothing_of_use_is_refused_and_nothing_is_made(
     assert words in answer.err
     assert not (project / ".evaluator").exists()
     assert not (project / "my_audits" / "defs" / "loans").exists()
+
+
+def test_recordings_of_classes_and_of_numbers_are_declared_as_the_task_has_them(
+    call_command: Call, project: Path, tmp_path: Path
+) -> None:
+    kinds = ("a, b", 'c "d"', "e=f")
+    rows = [(f"K{n:03}", kinds[n % 3], n / 4) for n in range(120)]
+    file = write_csv(tmp_path / "cases.csv", [("id", "kind", "price"), *rows])
+    shares = [(row[0], 0.5, 0.25, 0.25, 3) for row in rows]
+    # Case and marks of a class are rarely kept in the name of a column.
+    columns = ("id", "p_c_d", "p_A_b", "p_E_F", "version")
+    model = write_csv(tmp_path / "model.csv", [columns, *shares])
+    answers = [(row[0], row[1], 7) for row in rows]
+    said = write_csv(tmp_path / "rule.csv", [("id", "decision", "version"), *answers])
+    prices = [(row[0], row[2] + 1, 9.5, row[2]) for row in rows]
+    priced = write_csv(tmp_path / "prices.csv", [("id", "forecast", "speed", "price"), *prices])
+
+    given = ("--from", file, "--recorded", model, "--recorded", said)
+    assert call_command("new", "kinds", *given, "--label", "kind").code == 0
+    given = ("--from", file, "--recorded", priced)
+    assert call_command("new", "prices", *given, "--label", "price").code == 0
+
+    classes = spec_of(project, "kinds")
+    assert classes.task == "multiclass"
+    assert classes.asks.classes == kinds
+    assert [one.model_dump(include={"scores", "prediction"}) for one in classes.candidates] == [
+        {"scores": dict(zip(kinds, ("p_A_b", "p_c_d", "p_E_F"), strict=True)), "prediction": None},
+        {"scores": None, "prediction": "decision"},
+    ]
+    numbers = spec_of(project, "prices")
+    assert (numbers.task, numbers.metrics) == ("regression", TASKS["regression"].headline_metrics)
+    (candidate,) = numbers.candidates
+    assert candidate.model_dump(include={"prediction", "label"}) == {
+        "prediction": "forecast",
+        "label": "price",
+    }
+    text = (project / "my_audits" / "defs" / "prices" / "defs.yaml").read_text()
+    assert "# unsure: found by its values; speed would do, too" in text
+    assert call_command("run", "kinds").code != 1
+    assert call_command("run", "prices").code != 1
+
+
+def test_a_recording_that_lacks_a_class_or_has_another_is_told_which(
+    call_command: Call, project: Path, tmp_path: Path
+) -> None:
+    rows = [(f"K{n:03}", "abc"[n % 3]) for n in range(120)]
+    file = write_csv(project / "cases.csv", [("id", "kind"), *rows])
+    lacking = [(row[0], 0.5, 0.5) for row in rows]
+    lacks = write_csv(tmp_path / "lacks.csv", [("id", "p_a", "p_b"), *lacking])
+    others = [(row[0], row[1].replace("c", "d")) for row in rows]
+    other = write_csv(tmp_path / "other.csv", [("id", "said"), *others])
+    given = ("new", "kinds", "--from", file, "--label", "kind", "--recorded")
+
+    assert "no columns hold a probability for each" in call_command(*given, lacks).err
+    assert "'said' has, beside the label's, 'd'" in call_command(*given, other).err
 
 
 def test_nothing_that_is_there_is_made_anew(call_command: Call, cases: str, project: Path) -> None:

@@ -13,7 +13,21 @@ from evaluator.verifier import Exit
 
 if TYPE_CHECKING:
     from evaluator.orchestration import AuditRun, AuditState, Display, Home, RunSummary, Stream
-    from evaluator.spec import Audit
+    from evaluator.spec import Audit, TaskName
+else:
+    # The room that knows the names is not loaded for a look at the options.
+    TaskName = str
+
+
+def _known_task(name: str | None) -> str | None:
+    from evaluator.spec import TASKS
+
+    if name is not None and name not in TASKS:
+        raise UsageError(
+            "there is no such task", culprit=f"--task {name}", fix=f"use one of {', '.join(TASKS)}"
+        )
+    return name
+
 
 commands = typer.Typer()
 Geography = Annotated[
@@ -25,6 +39,14 @@ Segment = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON instead.")]
 Label = Annotated[
     str | None, typer.Option(metavar="<column>", help="The column that holds the truth.")
+]
+Task = Annotated[
+    TaskName | None,
+    typer.Option(
+        metavar="<task>",
+        callback=_known_task,
+        help="binary, multiclass or regression; by default the label's values tell.",
+    ),
 ]
 
 
@@ -143,13 +165,16 @@ def infer(
     geography: Geography = None,
     segment: Segment = None,
     label: Label = None,
+    task: Task = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Write a first `data:` section for an audit's YAML.
 
     It has a comment wherever it is unsure. With a label it is a whole first audit, divided by
-    geography and segment where these are named; `evaluator new` puts it in place.
+    geography and segment where these are named; `evaluator new` puts it in place. Two values of
+    the label are a binary task; texts, and up to 20 whole numbers, that repeat are classes
+    (multiclass); other numbers are a regression.
     """
     from textwrap import indent
 
@@ -160,10 +185,10 @@ def infer(
 
     check_is_file(file)
     if label is not None:
-        section = infer_audit(file, label, geography=geography, segment=segment)
-    elif geography is not None or segment is not None:
+        section = infer_audit(file, label, task=task, geography=geography, segment=segment)
+    elif geography is not None or segment is not None or task is not None:
         raise UsageError(
-            "an audit that is divided by columns has a label",
+            "an audit that is divided by columns, or asks something, has a label",
             culprit="evaluator infer",
             fix="name the label too, or no column for the `data:` section alone",
         )

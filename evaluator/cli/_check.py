@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evaluator.cli._audits import AsJson, check_can_be_written
+from evaluator.cli._audits import AsJson, Task, check_can_be_written
 from evaluator.errors import UsageError
 from evaluator.verifier import Exit
 
@@ -17,7 +17,8 @@ commands = typer.Typer()
 @commands.command(
     epilog="Examples: evaluator check outputs.csv --label late --score probability"
     "  |  evaluator check outputs.parquet --label approved --prediction decision --geography region"
-    " --at-least accuracy=0.8 --html check.html"
+    " --at-least accuracy=0.8 --html check.html  |  evaluator check outputs.csv --label kind"
+    " --score 'p_{class}'  |  evaluator check outputs.csv --label minutes --prediction said"
 )
 def check(
     file: Annotated[Path, typer.Argument(help="CSV, Parquet, JSON Lines or Excel; only read.")],
@@ -25,16 +26,22 @@ def check(
     label: Annotated[
         str | None, typer.Option(metavar="<column>", help="What holds the truth.")
     ] = None,
+    task: Task = None,
     score: Annotated[
         str | None,
-        typer.Option(metavar="<column>", help="The AI system's probabilities, from 0 to 1."),
+        typer.Option(
+            metavar="<column>",
+            help="The AI system's probabilities, from 0 to 1; of several classes as p_{class}.",
+        ),
     ] = None,
     prediction: Annotated[
-        str | None, typer.Option(metavar="<column>", help="Its decisions, in the label's values.")
+        str | None,
+        typer.Option(
+            metavar="<column>", help="Its decisions, in the label's values, or its numbers."
+        ),
     ] = None,
     baseline: Annotated[
-        str | None,
-        typer.Option(metavar="<column>", help="Probabilities or decisions to compare with."),
+        str | None, typer.Option(metavar="<column>", help="The same of what to compare with.")
     ] = None,
     geography: Annotated[
         str | None, typer.Option(metavar="<column>", help="What divides the rows.")
@@ -49,6 +56,12 @@ def check(
     positive: Annotated[
         str | None, typer.Option(metavar="<value>", help="The label's value that is positive.")
     ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="How far off a number may be that is near enough.")
+    ] = None,
+    abstains: Annotated[
+        bool, typer.Option("--abstains", help="A prediction that is missing is no answer.")
+    ] = False,
     at_least: Annotated[
         list[str] | None,
         typer.Option(metavar="<metric>=<limit>", help="A limit over all rows; may be repeated."),
@@ -68,6 +81,7 @@ def check(
     """Check one file of outputs and labels, as an audit would.
 
     Figures, groups, weak slices, and verdicts on limits are those of an audit on the same rows.
+    Whether two sides, several classes or numbers are asked for, the label's values tell, or --task.
     Nothing is stored, but by --keep. Without a label it tells what is missing, how columns are
     distributed, and the shares of positive decisions.
     Exit code 1: a limit is not shown to be kept, or the file is refused.
@@ -105,6 +119,7 @@ def check(
         check_new_project(keep)
     asked = CheckRequest(
         label=label,
+        task=task,
         score=score,
         prediction=prediction,
         baseline=baseline,
@@ -112,6 +127,8 @@ def check(
         segment=segment,
         cluster=cluster,
         positive=positive,
+        tolerance=tolerance,
+        abstains=abstains,
         at_least=_limits("--at-least", at_least or []),
         at_most=_limits("--at-most", at_most or []),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evaluator.cli._audits import Geography, Label, Segment
+from evaluator.cli._audits import Geography, Label, Segment, Task
 from evaluator.errors import UsageError, check_is_file
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def init(
     geography: Geography = None,
     segment: Segment = None,
     label: Label = None,
+    *,
+    task: Task = None,
 ) -> None:
     """Make a project of your own, with a first audit of a file.
 
@@ -37,7 +39,7 @@ def init(
     """
     from evaluator.orchestration import FirstAudit, check_new_project, make_project, name_from
 
-    if file is None and (geography or segment or label):
+    if file is None and (geography or segment or label or task):
         raise UsageError(
             "columns are a file's", culprit="evaluator init", fix="name the file with --from"
         )
@@ -45,7 +47,7 @@ def init(
     check_new_project(folder)
     if file is not None:
         check_is_file(file)
-        first = FirstAudit(name_from(file), file, geography, segment, label)
+        first = FirstAudit(name_from(file), file, geography, segment, label, task)
         # A file that is none of an audit is told before anything is made.
         inferred = first.infer()
     project = make_project(folder)
@@ -69,6 +71,7 @@ def new(
     geography: Geography = None,
     segment: Segment = None,
     label: Label = None,
+    task: Task = None,
     recorded: Annotated[
         list[Path] | None,
         typer.Option(
@@ -95,7 +98,8 @@ def new(
         )
     for path in (file, *(recorded or ())):
         check_is_file(path)
-    _write(FirstAudit(audit, file, geography, segment, label, recorded or ()), project)
+    first = FirstAudit(audit, file, geography, segment, label, task, recorded or ())
+    _write(first, project)
     typer.echo(f"Next:\n  evaluator run {audit}")
 
 

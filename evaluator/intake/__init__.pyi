@@ -3,12 +3,12 @@ from ._drift import (
     reference_content as reference_content,
 )
 from ._infer import (
-    NO_CANDIDATES as NO_CANDIDATES,
+    FoundLabel as FoundLabel,
     FoundSchema as FoundSchema,
     find_schema as find_schema,
     infer_audit as infer_audit,
     infer_schema as infer_schema,
-    likely_positive as likely_positive,
+    no_candidates as no_candidates,
 )
 from ._ingest import (
     IntakeResult as IntakeResult,

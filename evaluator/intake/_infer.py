@@ -6,7 +6,7 @@ what was found, so that each line which does not pass is named.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -20,7 +20,16 @@ from evaluator.intake._readers import ENDINGS, Reader, format_of, open_reader
 from evaluator.intake._readers._stream import RefusedFileError, decompressed_name
 from evaluator.intake._sketch import ColumnSketch
 from evaluator.intake._validator import RowValidator
-from evaluator.spec import DataSpec
+from evaluator.metrics import METRICS
+from evaluator.spec import (
+    BinaryTask,
+    DataSpec,
+    FoundColumn,
+    Likely,
+    Task,
+    TaskName,
+    find_task,
+)
 
 MAX_LINES_NAMED: Final = 50
 DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -58,6 +67,7 @@ def infer_audit(
     path: Path,
     label: str | None = None,
     *,
+    task: TaskName | None = None,
     geography: str | None = None,
     segment: str | None = None,
 ) -> str:
@@ -69,75 +79,88 @@ def infer_audit(
         As for `infer_schema`.
     label, geography, segment
         Columns of the file; what is None is left out.
+    task
+        What is asked about the label. Where nobody says it, two values are the sides of a binary
+        task; texts, and at most 20 different whole numbers, are classes where they repeat; other
+        numbers are those of a regression.
 
     Returns
     -------
     str
-        A `defs.yaml` that loads; candidates (`NO_CANDIDATES`) and gates stand in it as comments.
+        A `defs.yaml` that loads; candidates (`no_candidates`) and gates stand in it as comments.
 
     Raises
     ------
     IntakeError
-        As `infer_schema`; also where a column is absent, or the label has not two values.
+        As `infer_schema`; also where a column is absent.
+    UsageError
+        Where the label is of no task, or not of the one that is named.
     """
     sliced = [name for name in (geography, segment) if name is not None]
-    text, columns = _infer(path, sliced, [*sliced, *([] if label is None else [label])])
+    text, found = _infer(path, sliced, [*sliced, *([] if label is None else [label])], label, task)
     indented = "\n".join(f"    {line}" if line else "" for line in text.splitlines())
     by = {"geography": geography, "segment": segment}
     named = "".join(f"  {key}: {_scalar(name)}\n" for key, name in by.items() if name is not None)
-    if label is not None:
-        positive, negative = _sides(path, label, columns[label])
-        values = f"positive: {positive}, negative: {negative}"
-        named += f"  label: {{column: {_scalar(label)}, {values}}}"
-        named += "  # unsure: which of the two values counts as positive\n"
+    asked: type[Task] = BinaryTask
+    if found is not None:
+        asked = found.task
+        named += "".join(f"  {line}\n" for line in _task_lines(found))
     return (
         "type: evaluator.orchestration.AuditComponent\n\n"
         "attributes:\n"
         f"  description: {_scalar(f'First audit of {path.name}')}\n\n"
         f"  data:\n{indented}\n\n"
-        f"{named}\n{NO_CANDIDATES}"
+        f"{named}\n{no_candidates(asked)}"
         "  # What a certificate needs; see docs/gates.md.\n"
         "  # gates:\n"
-        "  #   - {metric: accuracy, level: overall, at_least: 0.8}\n"
+        f"  #   - {{metric: {asked.any_comparison}, level: overall, {_limit(asked)}}}\n"
         "  #   - {kind: complete}\n"
     )
 
 
-def _sides(path: Path, label: str, column: ColumnSketch) -> Iterator[str]:
-    """Write a label's two values: first that which more likely counts as positive."""
-    values = column.distinct
-    if values is None or len(values) != 2:  # noqa: PLR2004 - a binary label
-        many = "many" if values is None else len(values)
-        raise IntakeError(
-            f"the column {label!r} has {many} different values, and a label has two",
-            culprit=str(path),
-            fix="name the column that holds the truth, as 0 and 1 or as two words",
-        )
-    positive = likely_positive(values)
-    for value in sorted(values, key=lambda value: value != positive):
-        yield value if column.inferred.type in ("integer", "boolean") else _scalar(value)
+class FoundLabel(NamedTuple):
+    """What a file's label is."""
+
+    task: type[Task]
+    likely: Likely | None
+    """Why the task was chosen, where nobody named it."""
+    column: FoundColumn
+    """As it is declared for the task."""
 
 
-def likely_positive(values: Iterable[str]) -> str:
-    """Choose of a label's values the one that more likely counts as positive.
+def _task_lines(found: FoundLabel) -> Iterator[str]:
+    """Write task and label down; the usual task goes without saying."""
+    if found.task is not BinaryTask:
+        yield f"task: {found.task.key}{_why(found.likely)}"
+    said = {"column": found.column.name, **found.task.declared(found.column)}
+    keys = ", ".join(f"{key}: {_value(one)}" for key, one in said.items())
+    sides = "  # unsure: which of the two values counts as positive" if "positive" in said else ""
+    yield f"label: {{{keys}}}{sides}"
 
-    Parameters
-    ----------
-    values
-        As texts.
-    """
-    return max(values, key=lambda value: (value.casefold() in _POSITIVE, value))
+
+def _why(likely: Likely | None) -> str:
+    if likely is None:
+        return ""
+    if likely.otherwise is None:
+        return f"  # {likely.why}"
+    return f"  # unsure: {likely.why}; `--task {likely.otherwise}` takes it otherwise"
 
 
-NO_CANDIDATES: Final = """\
-  # What is judged; see docs/candidates.md for other kinds.
-  # candidates:
-  #   - {name: first, kind: recorded, path: outputs.csv, id: id, score: score}
-"""
-_POSITIVE: Final = (
-    *("1", "1.0", "1,0", "true", "yes", "y", "t", "positive"),
-    *("ja", "j", "oui", "si", "sí", "sim"),
-)
+def _limit(task: type[Task]) -> str:
+    """Write an example of what a certificate may need of a metric."""
+    best = METRICS[task.any_comparison].higher_is_better
+    return "at_least: 0.8" if best else "at_most: 10"
+
+
+def no_candidates(task: type[Task]) -> str:
+    """Write down, as a comment, what candidates could be; and what else follows from the task."""
+    metrics = "" if task is BinaryTask else f"\n  metrics: {_value(task.headline_metrics)}\n\n"
+    return (
+        "  # What is judged; see docs/candidates.md for other kinds.\n"
+        "  # candidates:\n"
+        "  #   - {name: first, kind: recorded, path: outputs.csv, id: id,"
+        f" {task.example_outputs}}}\n{metrics}"
+    )
 
 
 class FoundSchema(NamedTuple):
@@ -145,8 +168,10 @@ class FoundSchema(NamedTuple):
 
     settings: dict[str, Any]
     """An audit's `data`, as its YAML would say it."""
-    values: dict[str, list[str] | None]
-    """The different values of each column, as they stand in the file; None where they are many."""
+    columns: dict[str, FoundColumn]
+    """What each column holds."""
+    label: FoundLabel | None
+    """What the label is, where there is one."""
     unique: str | None
     """A column that identifies a row."""
     doubts: list[str]
@@ -154,7 +179,12 @@ class FoundSchema(NamedTuple):
 
 
 def find_schema(
-    path: Path, *, categories: Sequence[str] = (), outputs: Sequence[str] = ()
+    path: Path,
+    *,
+    categories: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    label: str | None = None,
+    task: TaskName | None = None,
 ) -> FoundSchema:
     """Find what a file holds.
 
@@ -166,35 +196,45 @@ def find_schema(
         Columns whose values are listed, however many they are: cases are divided by them.
     outputs
         Columns that say something about a row, and never which one it is.
+    label, task
+        As for `infer_audit`.
 
     Raises
     ------
     IntakeError
         As `infer_schema`; a column that the file has not is none of these, and passed over.
+    UsageError
+        As `infer_audit`.
     """
     with _told_as_intake_error(path):
         layout = layout_of(path)
         columns, rows = _sketch(path, layout, [n for n in categories if n in layout.names])
+        found = _find_label(columns, label if label in columns else None, task)
         text = _written(path, layout, columns, rows, ())
     naming = {name: one for name, one in columns.items() if name not in (*categories, *outputs)}
     return FoundSchema(
         yaml.safe_load(text),
-        {name: column.distinct for name, column in columns.items()},
+        {name: column.found for name, column in columns.items()},
+        found,
         next((name for name in _likely_ids(naming) if not naming[name].without_own), None),
         layout.doubts,
     )
 
 
 def _infer(
-    path: Path, categories: Sequence[str] = (), required: Sequence[str] = ()
-) -> tuple[str, dict[str, ColumnSketch]]:
-    """Write the section, and give what was learnt of each column.
+    path: Path,
+    categories: Sequence[str] = (),
+    required: Sequence[str] = (),
+    label: str | None = None,
+    task: TaskName | None = None,
+) -> tuple[str, FoundLabel | None]:
+    """Write the section, and give what the label is.
 
     The values of `categories` are listed, however many they are: something is sliced by them.
     """
     check_is_file(path, IntakeError)
     with _told_as_intake_error(path):
-        return _look(path, categories, required)
+        return _look(path, categories, required, label, task)
 
 
 @contextmanager
@@ -210,8 +250,12 @@ def _told_as_intake_error(path: Path) -> Iterator[None]:
 
 
 def _look(
-    path: Path, categories: Sequence[str], required: Sequence[str]
-) -> tuple[str, dict[str, ColumnSketch]]:
+    path: Path,
+    categories: Sequence[str],
+    required: Sequence[str],
+    label: str | None,
+    task: TaskName | None,
+) -> tuple[str, FoundLabel | None]:
     layout = layout_of(path)
     absent = [name for name in (*categories, *required) if name not in layout.names]
     if absent:
@@ -221,10 +265,24 @@ def _look(
             fix=f"name one of: {', '.join(layout.names)}",
         )
     columns, rows = _sketch(path, layout, categories)
+    found = _find_label(columns, label, task)
     text = _written(path, layout, columns, rows, required)
     data = DataSpec.model_validate(yaml.safe_load(text))
     failing = _failing_lines(path, data)
-    return "\n".join([*_told(failing, layout), text]), columns
+    return "\n".join([*_told(failing, layout), text]), found
+
+
+def _find_label(
+    columns: Mapping[str, ColumnSketch], label: str | None, said: TaskName | None
+) -> FoundLabel | None:
+    """Find what the label is; its column is looked at anew where its values shall be listed."""
+    if label is None:
+        return None
+    column = columns[label]
+    task, likely = find_task(column.found, said)
+    if task.lists_values(column.found):
+        column.infer(prefers_comma=False, lists_values=True)
+    return FoundLabel(task, likely, column.found)
 
 
 def _sketch(

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluator.intake._typing import parse_values
 from evaluator.intake._uniqueness import Uniqueness
-from evaluator.spec import ColumnSpec, NumberSpelling, parse_time_format
+from evaluator.spec import ColumnSpec, FoundColumn, NumberSpelling, parse_time_format
 
 if TYPE_CHECKING:
     import polars as pl
@@ -215,6 +215,18 @@ class ColumnSketch:
     def distinct(self) -> list[str] | None:
         """Its different values, in order; None where they are many."""
         return None if self._counts is None else sorted(self._counts)
+
+    @property
+    def found(self) -> FoundColumn:
+        """What it holds, once that was inferred; what is not of its type is left out."""
+        import polars as pl
+
+        values = self.distinct
+        if values is not None and self.inferred.type not in ("string", "category"):
+            texts = pl.Series(values, dtype=pl.String)
+            column = _Candidate(self.inferred.type, self.inferred.keys).spec
+            values = texts.filter(parse_values(texts, column).is_not_null()).to_list()
+        return FoundColumn(self.name, self.inferred.type, values, self._kept)
 
     @property
     def is_complete(self) -> bool:

@@ -19,7 +19,7 @@ from evaluator.evidence import RunContext
 from evaluator.intake import TYPED_ROWS, Profile
 from evaluator.metrics import slice_metrics
 from evaluator.orchestration._candidate_run import CandidateEvaluation
-from evaluator.orchestration._checked_file import THRESHOLD, CheckedFile
+from evaluator.orchestration._checked_file import CheckedFile
 from evaluator.orchestration._days import DayIntake, store_intake, store_raw
 from evaluator.orchestration._evaluation_set import WITHOUT_LABEL, store_evaluation_set
 from evaluator.orchestration._home import Home
@@ -33,7 +33,7 @@ from evaluator.orchestration._single_cases import find_flips
 from evaluator.orchestration._state import AuditState
 from evaluator.reporting import Flips
 from evaluator.scorecard import ALL, SLICE_LEVEL, Asset, Slice, format_scope, text
-from evaluator.spec import SNAPSHOT, RecordedCandidate
+from evaluator.spec import SNAPSHOT, CandidateBase, RecordedCandidate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +154,10 @@ def write_recordings(file: CheckedFile, rows: pa.Table, root: Path) -> None:
     for candidate in spec.candidates:
         if not isinstance(candidate, RecordedCandidate):
             raise TypeError(f"{candidate.name} is no recording")
-        if candidate.score is not None:
-            _check_scores(file, candidate.score, labelled[candidate.score])
-        columns = (*candidate.id_columns, candidate.score, candidate.prediction)
+        outputs = spec.asks.recorded(candidate)
+        for name in outputs.numbers if spec.asks.gives_scores(candidate) else ():
+            _check_scores(file, name, labelled[name])
+        columns = (*candidate.id_columns, *outputs.numbers, outputs.decision)
         path = root / candidate.path
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(labelled.select([name for name in columns if name is not None]), path)
@@ -193,7 +194,9 @@ def _selection_rates(file: CheckedFile, rows: pa.Table) -> pd.DataFrame:
         decided = pc.equal(column, pa.scalar(file.positive).cast(_plain_type(column)))
     elif asked.score is not None:
         _check_scores(file, asked.score, rows[asked.score])
-        decided = pc.greater_equal(rows[asked.score].cast(pa.float64()), THRESHOLD)
+        decided = pc.greater_equal(
+            rows[asked.score].cast(pa.float64()), CandidateBase.model_fields["threshold"].default
+        )
     else:
         return pd.DataFrame()
     decided, rows = decided.drop_null(), rows.filter(pc.is_valid(decided))

@@ -150,7 +150,7 @@ def check_to_json(checked: Checked) -> str:
         found["missing"] = checked.profile.missing
         found["selection_rates"] = records_of(checked.selection_rates)
     else:
-        found |= findings_in(judged)
+        found |= {"task": checked.file.audit.spec.task, **findings_in(judged)}
     return to_json(found)
 
 

@@ -9,27 +9,31 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from evaluator.errors import UsageError, check_is_file
-from evaluator.intake import FoundSchema, find_schema, likely_positive
+from evaluator.intake import FoundLabel, FoundSchema, find_schema
 from evaluator.metrics import METRICS
 from evaluator.scorecard import can_name_assets, can_name_partitions, plain_name
 from evaluator.spec import (
     Audit,
     AuditSpec,
+    BinaryTask,
+    ColumnSpec,
     DataSpec,
-    RecordedCandidate,
+    FoundColumn,
+    LabelSpec,
+    Task,
+    TaskName,
+    declared_task,
+    likely_positive,
     suggestion,
 )
 
 CHECK: Final = "check"
 """What the audit of a single file is called."""
-BINARY: Final = "binary_classification"
 _NUMBERS: Final = ("integer", "float", "decimal")
 _MOST_FEATURES: Final = 12
 """Among the crosses of so many columns weak slices are searched in seconds."""
 _SHOWN: Final = 5
 _SAYS_NOTHING: Final = re.compile(r"(?i)yes|no|true|false|other|unknown|[\d.,+-]+|\w")
-THRESHOLD: Final[float] = RecordedCandidate.model_fields["threshold"].default
-_BY_THRESHOLD: Final = f"a score of {THRESHOLD:g} or more is taken for a positive decision"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +44,29 @@ class CheckRequest:
     ----------
     label
         The column that holds the truth; None where there is none.
+    task
+        What is asked about the label; None where the label's values shall tell.
     score, prediction
-        The columns of what the AI system gave: probabilities, decisions, or both.
+        The columns of what the AI system gave: probabilities, decisions or numbers, or both. With
+        `{class}` in it a score names a column for each of several classes.
     baseline
-        The column of another system's probabilities or decisions on the same rows.
+        The same of another system on the same rows: its probabilities or else its decisions.
     geography, segment
         The columns by which the rows are divided.
     cluster
         The column of what rows that depend on each other have in common.
     positive
         The value of the label that counts as positive, as it stands in the file.
+    tolerance
+        How far off a number may be that counts as near enough.
+    abstains
+        Whether a case whose prediction is missing was not answered.
     at_least, at_most
         Limits by metric, over all rows; each is a gate.
     """
 
     label: str | None = None
+    task: TaskName | None = None
     score: str | None = None
     prediction: str | None = None
     baseline: str | None = None
@@ -62,6 +74,8 @@ class CheckRequest:
     segment: str | None = None
     cluster: str | None = None
     positive: str | None = None
+    tolerance: float | None = None
+    abstains: bool = False
     at_least: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
 
@@ -122,12 +136,9 @@ def audit_of_file(path: Path, asked: CheckRequest) -> CheckedFile:
     check_is_file(path)
     dividing = [name for name in (asked.geography, asked.segment) if name is not None]
     others = [name for key, name in asked.columns.items() if name not in dividing]
-    schema = find_schema(path, categories=dividing, outputs=others)
-    _check_columns(asked, schema)
-    if asked.label is not None:
-        _check_label(asked.label, asked, schema)
-    _check_outputs(asked, schema)
-    _check_limits(asked)
+    schema = find_schema(
+        path, categories=dividing, outputs=others, label=asked.label, task=asked.task
+    )
     settings = _Settings(path, asked, schema)
     try:
         spec = AuditSpec.model_validate(settings.audit())
@@ -157,35 +168,43 @@ class _Settings:
 
     def audit(self) -> dict[str, Any]:
         """Say it as YAML would."""
-        asked = self._asked
+        asked, found = self._asked, self._schema.label
+        _check_columns(asked, self._schema)
+        data = self._data()
         dividing = {key: asked.columns.get(key) for key in ("geography", "segment")}
-        found = {"data": self._data()} | {k: v for k, v in dividing.items() if v is not None}
-        if asked.label is None:
-            decided = self._schema.values[asked.prediction] if asked.prediction else None
-            if asked.prediction is not None and decided and len(decided) == 2:  # noqa: PLR2004 - yes and no
-                _check_positive(asked, decided)
-                self.positive = self._positive(asked.prediction)
-            elif asked.score is not None:
-                self.chosen.append(_BY_THRESHOLD)
-            return found
-        label = {"column": asked.label, "positive": self._positive(asked.label)}
-        candidates = self._candidates(DataSpec.model_validate(found["data"]).id_column)
-        has_scores = any(candidate["score"] for candidate in candidates)
+        written = {"data": data} | {k: v for k, v in dividing.items() if v is not None}
+        _check_limits(asked, BinaryTask if found is None else found.task)
+        if found is None:
+            self._note_decisions()
+            return written
+        column = self._with_predicted(found)
+        label = {"column": column.name, **self._declared(found, column)}
+        asks = declared_task(
+            found.task.key,
+            LabelSpec.model_validate(label),
+            ColumnSpec.model_validate(self._columns[column.name]),
+        )
+        outputs = self._outputs(asks, column)
+        columns = [name for one in outputs for name in _columns_in(one)]
+        silent = {one.get("prediction") for one in outputs if one.get("abstains")}
+        for name in columns:
+            self._columns[name]["required"] = name not in silent
+        has_scores = any(one.get("score") or one.get("scores") for one in outputs)
         measured = [
-            name
-            for name in AuditSpec.model_fields["metrics"].default
-            if has_scores or METRICS[name].needs != "score"
+            name for name in asks.headline_metrics if has_scores or METRICS[name].needs != "score"
         ]
         limited = [*asked.at_least, *asked.at_most]
         attributes = [name for name in dividing.values() if name is not None]
-        features = self._features()
+        candidates = self._candidates(asks, outputs, DataSpec.model_validate(data).id_column)
+        features = self._features({column.name, *columns})
         gates = [
             {"metric": name, limit: value}
             for limit, limits in (("at_least", asked.at_least), ("at_most", asked.at_most))
             for name, value in limits.items()
         ]
-        return found | {
+        return written | {
             "description": f"Check of {self._path.name}",
+            "task": asks.key,
             "label": label,
             "candidates": candidates,
             "metrics": [*measured, *dict.fromkeys(n for n in limited if n not in measured)],
@@ -199,7 +218,8 @@ class _Settings:
         for key, name in asked.columns.items():
             # A row without a label is counted, and one without an output has nothing to measure.
             is_needed = asked.label is not None and key != "label"
-            self._columns[name]["required"] = is_needed or key in ("geography", "segment")
+            if name in self._columns:
+                self._columns[name]["required"] = is_needed or key in ("geography", "segment")
         for key in ("geography", "segment"):
             self._name_values(asked.columns.get(key))
         ending = re.sub(r"[^A-Za-z0-9.]", "", "".join(self._path.suffixes[-2:]))
@@ -216,37 +236,136 @@ class _Settings:
 
     def _name_values(self, column: str | None) -> None:
         """Call values by their column, too, that say nothing by themselves, such as yes and no."""
-        values = (self._schema.values[column] or []) if column is not None else []
+        values = (self._schema.columns[column].texts or ()) if column is not None else ()
         names = {value: f"{column} {value}" for value in values}
         can_be_called = all(map(can_name_partitions, names.values()))
         if names and can_be_called and all(map(_SAYS_NOTHING.fullmatch, values)):
             self._columns[str(column)]["names"] = names
 
-    def _positive(self, column: str) -> str | int | float:
-        values = self._schema.values[column] or []
-        positive = self._asked.positive
+    def _note_decisions(self) -> None:
+        """Without a label, find out which decisions are positive."""
+        asked = self._asked
+        _check_numbers("score", asked, self._schema)
+        decided = self._schema.columns.get(asked.prediction or "")
+        if decided is not None and BinaryTask.lacks(decided) is None:
+            self.positive = self._sides(decided)["positive"]
+        elif asked.score is not None:
+            self.chosen.append(BinaryTask.by_scores)
+
+    def _with_predicted(self, found: FoundLabel) -> FoundColumn:
+        """Return the label with the classes that are predicted and that no row is of."""
+        label = found.column
+        for name in (self._asked.prediction, self._asked.baseline):
+            other = self._schema.columns.get(name or "")
+            if other is None or "classes" not in found.task.label_keys:
+                continue
+            more = other.beyond(label)
+            is_like = not label.is_number or other.is_whole
+            if not more or not other.read & label.read or not is_like:
+                continue
+            label = label._replace(texts=[*(label.texts or ()), *more])
+            if not label.is_number:
+                self._columns[label.name]["allowed"] = label.texts
+            self.chosen.append(f"{name} has classes that no row is of: {', '.join(more)}")
+        return label
+
+    def _declared(self, found: FoundLabel, column: FoundColumn) -> dict[str, Any]:
+        """Say what the label is, and note why."""
+        asked, task = self._asked, found.task
+        for key in ("positive", "tolerance"):
+            if getattr(asked, key) is not None and key not in task.label_keys:
+                raise UsageError(
+                    f"it says nothing of a {task.key} task",
+                    culprit=f"--{key} {getattr(asked, key)}",
+                    fix="leave it out, or say which --task it is",
+                )
+        missing = [text for text in self._columns[column.name].get("missing_values", ()) if text]
+        if missing:
+            self.chosen.append(f"{', '.join(missing)} as {column.name} is taken for missing")
+        if "positive" in task.label_keys:
+            return self._sides(column)
+        if found.likely is not None:
+            self.chosen.append(
+                f"{column.name} is taken for the label of a {task.key} task, since"
+                f" {found.likely.why}; --task says otherwise"
+            )
+        said = {} if asked.tolerance is None else {"tolerance": asked.tolerance}
+        return {**task.declared(column), **said}
+
+    def _sides(self, column: FoundColumn) -> dict[str, Any]:
+        """Say which value is positive, and note it where nobody said so."""
+        values, positive = column.texts or (), self._asked.positive
+        if positive is not None and positive not in values:
+            raise UsageError(
+                f"there is no such value, but {' and '.join(values)}",
+                culprit=f"--positive {positive}",
+                fix=f"write {' or '.join(values)}, as it stands in the file",
+            )
         if positive is None:
             positive = likely_positive(values)
             self.chosen.append(
-                f"{column} is positive where it is {positive}"
+                f"{column.name} is positive where it is {positive}"
                 f" (otherwise it is {' or '.join(v for v in values if v != positive)})"
             )
-        if self._columns[column]["type"] == "boolean":
-            return _normal(positive) == 1
-        return positive if self._columns[column]["type"] not in _NUMBERS else _normal(positive)
+        return BinaryTask.declared(column._replace(positive=positive))
 
-    def _candidates(self, id_column: str) -> list[dict[str, Any]]:
+    def _outputs(self, asks: Task, label: FoundColumn) -> list[dict[str, Any]]:
+        """Say which columns are outputs: the system's, and the baseline's if there is one."""
+        asked, columns = self._asked, self._schema.columns
+        baseline = columns.get(asked.baseline or "")
+        decides = baseline is not None and asks.unlike(baseline, label) is None
+        _check_numbers("score", asked, self._schema)
+        if not decides:
+            _check_numbers("baseline", asked, self._schema)
+        numbers = {name: column for name, column in columns.items() if column.is_number}
+        own = {**asks.named_scores(asked.score, numbers), "prediction": asked.prediction}
+        if asked.abstains:
+            own["abstains"] = True
+        if asked.score is None and asked.prediction is None:
+            own = self._found_scores(asks, numbers)
+        if asked.prediction is not None:
+            unlike = asks.unlike(columns[asked.prediction], label)
+            if unlike is not None:
+                raise UsageError(
+                    unlike,
+                    culprit=f"--prediction {asked.prediction}",
+                    fix=f"say it in the label's values{label.such_as}",
+                )
+        if asked.baseline is None:
+            return [own]
+        stated = None if decides else asked.baseline
+        other = asks.named_scores(stated, numbers)
+        return [own, {**other, "prediction": asked.baseline if decides else None}]
+
+    def _found_scores(self, asks: Task, numbers: Mapping[str, FoundColumn]) -> dict[str, Any]:
+        """Find the scores of each class, which one column alone could not be known for."""
+        found = [one for one in asks.find_scores(numbers) if "scores" in one]
+        if len(found) != 1:
+            each = "; score_{class} names a column for each class" if asks.classes else ""
+            raise UsageError(
+                "nothing says what the AI system gave",
+                culprit="evaluator check",
+                fix="name its column of probabilities by --score, or of decisions or numbers by"
+                f" --prediction{each}",
+            )
+        columns = [*found[0]["scores"].values()]
+        more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+        self.chosen.append(f"its scores are taken from {', '.join(columns[:_SHOWN])}{more}")
+        return found[0]
+
+    def _candidates(
+        self, asks: Task, outputs: Sequence[dict[str, Any]], id_column: str
+    ) -> list[dict[str, Any]]:
         asked = self._asked
-        declared = [(asked.score, asked.prediction, False)]
-        if asked.baseline is not None:
-            decides = _is_decision(asked.baseline, asked, self._schema)
-            columns = (None, asked.baseline) if decides else (asked.baseline, None)
-            declared.append((*columns, True))
         names: list[str] = []
         candidates = []
-        for score, prediction, is_baseline in declared:
-            fallback = "baseline" if is_baseline else "candidate"
-            name = _asset_name(score or prediction or "", fallback)
+        for keys, column, fallback in zip(
+            outputs,
+            (asked.score or asked.prediction, asked.baseline),
+            ("candidate", "baseline"),
+            strict=False,
+        ):
+            name = _asset_name((column or "").replace("{class}", ""), fallback)
             names.append(name if name not in names else fallback)
             candidates.append(
                 {
@@ -254,24 +373,21 @@ class _Settings:
                     "kind": "recorded",
                     "path": f"recordings/{names[-1]}.parquet",
                     "id": id_column,
-                    "score": score,
-                    "prediction": prediction,
-                    "baseline": is_baseline,
+                    **keys,
+                    "baseline": fallback == "baseline",
                 }
             )
-        if any(score is not None and prediction is None for score, prediction, _ in declared):
-            self.chosen.append(_BY_THRESHOLD)
+        if any(one.get("prediction") is None for one in outputs):
+            self.chosen.append(asks.by_scores)
         return candidates
 
-    def _features(self) -> list[str]:
-        asked = self._asked
-        taken = {asked.columns.get(k) for k in ("label", "score", "prediction", "baseline")}
-        taken |= {asked.cluster, self._schema.unique}
+    def _features(self, taken: set[str]) -> list[str]:
         kinds = ("category", "boolean", *_NUMBERS)
         usable = [
             name
             for name, column in self._columns.items()
-            if name not in taken and column["type"] in kinds
+            if name not in {*taken, self._asked.cluster, self._schema.unique}
+            and column["type"] in kinds
         ]
         chosen = usable[:_MOST_FEATURES]
         if chosen:
@@ -280,12 +396,28 @@ class _Settings:
         return chosen
 
 
+def _columns_in(outputs: Mapping[str, Any]) -> list[str]:
+    """List the columns that a candidate's keys name."""
+    named = (*outputs.get("scores", {}).values(), outputs.get("score"), outputs.get("prediction"))
+    return [name for name in named if name is not None]
+
+
 def _check_columns(asked: CheckRequest, schema: FoundSchema) -> None:
     """Refuse columns that are not there, or are named for two things."""
-    columns = schema.settings["columns"]
+    columns = schema.columns
     roles: dict[str, str] = {}
+    if asked.label is None:
+        for key in ("task", "tolerance"):
+            if getattr(asked, key) is not None:
+                raise UsageError(
+                    "it says something of a label, and there is none",
+                    culprit=f"--{key} {getattr(asked, key)}",
+                    fix="name the column that holds the truth by --label",
+                )
     for key, name in asked.columns.items():
         if name not in columns:
+            if "{class}" in name and schema.label is not None and key in ("score", "baseline"):
+                continue
             raise UsageError(
                 f"the file has no column {name!r}",
                 culprit=f"--{key} {name}",
@@ -302,46 +434,30 @@ def _check_columns(asked: CheckRequest, schema: FoundSchema) -> None:
         _check_divides(f"--{key}", asked.columns.get(key), schema)
 
 
-def _check_outputs(asked: CheckRequest, schema: FoundSchema) -> None:
-    """Refuse columns that hold neither scores nor decisions."""
-    for key in ("score", "baseline"):
-        name = asked.columns.get(key)
-        decides = key == "baseline" and name is not None and _is_decision(name, asked, schema)
-        if name is None or decides or schema.settings["columns"][name]["type"] in _NUMBERS:
-            continue
-        raise UsageError(
-            f"the column holds no numbers{_such_as(schema.values[name])}",
-            culprit=f"--{key} {name}",
-            fix="name a column of probabilities from 0 to 1"
-            + (", or of the label's values" if key == "baseline" else ", or give --prediction"),
-        )
-    if asked.label is None:
+def _check_numbers(key: str, asked: CheckRequest, schema: FoundSchema) -> None:
+    """Refuse a column of scores that holds no numbers."""
+    column = schema.columns.get(asked.columns.get(key, ""))
+    if column is None or column.is_number:
         return
-    if asked.score is None and asked.prediction is None:
-        raise UsageError(
-            "nothing says what the AI system gave",
-            culprit="evaluator check",
-            fix="name its column of probabilities by --score, or of decisions by --prediction",
-        )
-    if asked.prediction is not None and not _is_decision(asked.prediction, asked, schema):
-        found = _such_as(schema.values[asked.prediction])
-        raise UsageError(
-            f"the column holds other values than the label{found}",
-            culprit=f"--prediction {asked.prediction}",
-            fix=f"say it in the label's values{_such_as(schema.values[asked.label])}",
-        )
+    raise UsageError(
+        f"the column holds no numbers{column.such_as}",
+        culprit=f"--{key} {column.name}",
+        fix="name a column of probabilities from 0 to 1"
+        + (", or of the label's values" if key == "baseline" else ", or give --prediction"),
+    )
 
 
-def _check_limits(asked: CheckRequest) -> None:
+def _check_limits(asked: CheckRequest, task: type[Task]) -> None:
     """Refuse limits for metrics that there are not, and verdicts without a truth."""
     limits = {"--at-least": asked.at_least, "--at-most": asked.at_most}
-    known = [name for name, info in METRICS.items() if BINARY in info.tasks]
+    known = task.metrics()
     for option, stated in limits.items():
         for name, limit in stated.items():
             culprit = f"{option} {name}={limit:g}"
             if name not in known:
                 raise UsageError(
-                    f"there is no metric {name!r}",
+                    f"there is no metric {name!r}"
+                    + (f" of a {task.key} task" if name in METRICS else ""),
                     culprit=culprit,
                     fix=suggestion(name, known, f"use one of {', '.join(known)}"),
                 )
@@ -357,7 +473,7 @@ def _check_divides(option: str, name: str | None, schema: FoundSchema) -> None:
     """Refuse a column by whose values rows are not divided into slices."""
     if name is None:
         return
-    values = schema.values[name]
+    values = schema.columns[name].texts
     if values is None:
         raise UsageError(
             "it has more than a thousand values, and slices of hardly any row each",
@@ -371,55 +487,6 @@ def _check_divides(option: str, name: str | None, schema: FoundSchema) -> None:
             culprit=f"{option} {name}",
             fix="name another column, or write its values without | , [ ] / ...",
         )
-
-
-def _check_label(label: str, asked: CheckRequest, schema: FoundSchema) -> None:
-    """Refuse a label that has not two values, or not the one that counts as positive."""
-    values = schema.values[label]
-    if values is None or len(values) != 2:  # noqa: PLR2004 - a binary label
-        many = "many" if values is None else len(values)
-        raise UsageError(
-            f"it has {many} different values{_such_as(values)}, and a label has two",
-            culprit=f"--label {label}",
-            fix="name the column that holds the truth, as 0 and 1 or as two words",
-        )
-    _check_positive(asked, values)
-
-
-def _check_positive(asked: CheckRequest, values: Sequence[str]) -> None:
-    """Refuse a positive value that is none of those that there are."""
-    if asked.positive is not None and asked.positive not in values:
-        raise UsageError(
-            f"there is no such value, but {' and '.join(values)}",
-            culprit=f"--positive {asked.positive}",
-            fix=f"write {' or '.join(values)}, as it stands in the file",
-        )
-
-
-def _is_decision(name: str, asked: CheckRequest, schema: FoundSchema) -> bool:
-    """Tell whether all values of a column are values of the label."""
-    values = schema.values[name]
-    labels = schema.values[asked.label] if asked.label is not None else None
-    return bool(values) and {*map(_normal, values or ())} <= {*map(_normal, labels or ())}
-
-
-def _normal(text: str) -> str | int | float:
-    """Read a value as the numbers and truth values that it may spell; else it is a text."""
-    truth = {"true": 1, "false": 0}.get(text.casefold())
-    if truth is not None:
-        return truth
-    try:
-        number = float(text.replace(",", "."))
-    except ValueError:
-        return text
-    return int(number) if number.is_integer() else number
-
-
-def _such_as(values: Sequence[str] | None) -> str:
-    if not values:
-        return ""
-    more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-    return f" ({', '.join(map(repr, values[:_SHOWN]))}{more})"
 
 
 def _asset_name(column: str, otherwise: str) -> str:

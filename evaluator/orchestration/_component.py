@@ -68,6 +68,10 @@ attributes:
       # The truth. A row where it is missing is valid, and is not scored.
       label: {{type: integer, allowed: [0, 1]}}
 
+  # What is asked: whether a case is positive (binary), of which of several classes it is
+  # (multiclass), or how much something is (regression). With another than binary take out
+  # `positive` and `threshold`, and `metrics`, which are then what is usual for it.
+  task: binary
   label: {{column: label, positive: 1}}
   geography: country
   segment: customer

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import yaml
 
 from evaluator.errors import IntakeError
+from evaluator.metrics import METRICS
 from evaluator.scorecard import can_name_assets, plain_name
-from evaluator.spec import BinaryTask, DataSpec, yaml_line
+from evaluator.spec import DataSpec, FoundColumn, Task, yaml_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
     _Columns = Mapping[str, pd.Series]
 
-_WITHOUT_SCORES: Final[tuple[str, ...]] = ("accuracy", "precision", "recall", "f1")
 _SCORES: Final = re.compile(r"(?i)score|prob|likel|conf|wahrsch|(?:^|_)p(?:_|$)")
-_DECISIONS: Final = re.compile(r"(?i)predic|deci|class|outcome|entsch|y_?hat")
+_DECISIONS: Final = re.compile(r"(?i)predic|deci|class|outcome|entsch|y_?hat|estim|forecast|progn")
 _PLAIN_KEYS: Final = frozenset({"files", "first_day", "id", "columns"})
 _PLAIN_COLUMN_KEYS: Final = frozenset({"type", "required", "allowed"})
 """What a recording's inferred description may say where Arrow reads it as it is meant."""
@@ -75,7 +75,7 @@ class _Recording(NamedTuple):
 
 
 def declare_recordings(
-    recordings: Iterable[Path], *, audit: str, file: Path, data: DataSpec, label: str, scratch: Path
+    recordings: Iterable[Path], *, audit: str, file: Path, data: DataSpec, asks: Task, scratch: Path
 ) -> tuple[str, dict[str, Path]]:
     """Declare recordings as candidates of a first audit.
 
@@ -87,8 +87,8 @@ def declare_recordings(
         What it is called.
     file, data
         Its file of cases, and how that is declared.
-    label
-        The column of the file that holds the truth.
+    asks
+        What is asked about each case.
     scratch
         A folder for what is made of files that no candidate could be made of as they are.
 
@@ -114,17 +114,19 @@ def declare_recordings(
             culprit=str(file),
             fix="give each row an id, in this file and in the recording",
         )
+    label = asks.label.column
     truth = dict(zip(map(_text, cases[data.id]), map(_text, cases[label]), strict=True))
-    known = _Cases(data.id, label, {name: _texts(cases[name]) for name in cases}, truth)
-    lines, files, metrics = ["  candidates:"], dict[str, Path](), _WITHOUT_SCORES
+    known = _Cases(
+        asks, data.id, {name: _texts(cases[name]) for name in cases}, _found(label, cases), truth
+    )
+    lines, files, has_scores = ["  candidates:"], dict[str, Path](), False
     for recording in looked_at:
         name = name_from(recording.path)
         while any(Path(path).stem == name for path in files):
             name += "_too"
         path = f"recordings/{audit}/{name}{recording.readable.suffix}"
         keys, doubts = _keys_of(recording, known)
-        if keys["score"] is not None:
-            metrics = BinaryTask.headline_metrics
+        has_scores |= any(keys.get(key) is not None for key in ("score", "scores"))
         declared = {"name": name, "kind": "recorded", "baseline": True, "path": path, **keys}
         if files:
             del declared["baseline"]
@@ -132,25 +134,37 @@ def declare_recordings(
             comment = f"  # {doubts[key]}" if doubts.get(key) else ""
             lines.append(f"    {'  ' if number else '- '}{yaml_line(key, value)}{comment}")
         files[path] = recording.readable
-    return "\n".join([*lines, "", f"  {yaml_line('metrics', list(metrics))}", "", ""]), files
+    metrics = [
+        name for name in asks.headline_metrics if has_scores or METRICS[name].needs != "score"
+    ]
+    return "\n".join([*lines, "", f"  {yaml_line('metrics', metrics)}", "", ""]), files
 
 
 class _Cases(NamedTuple):
-    """What the audit's file holds: each column's values."""
+    """What the audit's file holds, and what is asked about it."""
 
+    asks: Task
     id: str
-    label: str
     texts: Mapping[str, set[str]]
+    """Each column's values."""
+    label: FoundColumn
     truth: Mapping[str, str]
     """The label of each id."""
 
 
+def _found(name: str, columns: "_Columns") -> FoundColumn:
+    """Say what a column holds, as a file has it."""
+    column = columns[name]
+    return FoundColumn(
+        name, "float" if _are_numbers(column) else "string", [*_texts(column)], column.count()
+    )
+
+
 def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict[str, str]]:
     """Find a recording's columns: the candidate's keys, and what is to be said beside them."""
-    from evaluator.intake import likely_positive
-
+    asks, label = cases.asks, cases.label.name
     texts = {name: _texts(recording.columns[name]) for name in recording.columns}
-    ids, truth = cases.texts[cases.id], cases.texts[cases.label]
+    ids = cases.texts[cases.id]
     # Of several columns with the cases' ids, that which is called as in the data.
     id_ = max(texts, key=lambda name: (len(ids & texts[name]), name == cases.id))
     if ids.isdisjoint(texts[id_]):
@@ -163,60 +177,80 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
     if ids - texts[id_]:
         count = len(ids & texts[id_])
         doubts["id"] = f"unsure: of the {len(ids):,} cases it has {count:,}"
+    found = {name: _found(name, recording.columns) for name in texts if name != id_}
+    shares = {name: one for name, one in found.items() if _are_shares(recording.columns[name])}
     # What the data have, too, is no output; but for the truth, whose name decisions may have.
-    own = [name for name in texts if name not in cases.texts or name == cases.label]
-    scores = [name for name in own if name != id_ and _are_scores(recording.columns[name])]
+    own = {name for name in found if name not in cases.texts or name == label}
+    scores = asks.find_scores({name: one for name, one in shares.items() if name in own})
+    taken = {name for one in scores for name in _columns_in(one)}
     decisions = [
         name
-        for name in own
-        if name not in (id_, *scores)
+        for name, one in found.items()
+        if name in own - taken
         and (
-            texts[name] <= truth
-            or (len(texts[name]) == len(truth) and _DECISIONS.search(f"{name} {cases.label}"))
+            asks.unlike(one, cases.label) is None
+            or (asks.in_other_words(texts[name]) and _DECISIONS.search(f"{name} {label}"))
         )
     ]
-    if not scores and set(decisions) <= {cases.label}:
+    if not scores and {*decisions} <= {label}:
         # It may be the data's own file, with what was said beside the truth.
-        others = [name for name in texts if name not in (id_, cases.label)]
-        scores = [name for name in others if _are_scores(recording.columns[name])]
-    keys: dict[str, Any] = {"id": id_, "score": _choose("score", scores, _SCORES, doubts)}
+        scores = asks.find_scores({name: one for name, one in shares.items() if name != label})
+        decisions += [
+            name
+            for name, one in found.items()
+            if name != label and _DECISIONS.search(name) and asks.unlike(one, cases.label) is None
+        ]
+    keys: dict[str, Any] = {"id": id_, **asks.named_scores(None, ())}
+    by_name = {", ".join(_columns_in(one)): one for one in scores}
+    key = "score" if "score" in keys else "scores"
+    chosen_scores = _choose(key, [*by_name], _SCORES, doubts)
+    keys |= by_name.get(chosen_scores or "", {})
     # Beside other outputs it is the truth: taken for decisions it would make anybody perfect.
-    has_truth = cases.label in decisions and len(scores) + len(decisions) > 1
+    has_truth = label in decisions and len(scores) + len(decisions) > 1
     if has_truth:
-        decisions.remove(cases.label)
+        decisions.remove(label)
     chosen = _choose("prediction", decisions, _DECISIONS, doubts)
     if chosen is not None:
         keys["prediction"] = chosen
-        if chosen == cases.label:
+        if chosen == label:
             _check_is_no_truth(recording, id_, cases)
             doubts["prediction"] = "unsure: it is called as the truth is; is it what was predicted?"
-        if not texts[chosen] <= truth:
-            positive = likely_positive(texts[chosen])
-            sides = {"positive": positive, "negative": min(texts[chosen] - {positive})}
-            # Numbers are known by their values, however they are spelt.
-            keys["label_values"] = {
-                side: int(text) if text.isdecimal() else text for side, text in sides.items()
-            }
+        if asks.unlike(found[chosen], cases.label) is not None:
+            keys["label_values"] = asks.in_other_words(texts[chosen])
             doubts["label_values"] = "unsure: which of the two counts as positive"
-    elif keys["score"] is None:
+    elif chosen_scores is None:
         raise IntakeError(
-            "no column of the recording holds probabilities from 0 to 1, or decisions between the"
-            " label's two values",
+            f"no column of the recording holds {asks.outputs}{_nearly(found, cases.label)}",
             culprit=str(recording.path),
-            fix="record one of the two for each case",
+            fix="record one of these for each case",
         )
     if has_truth:
-        keys["label"] = cases.label
+        keys["label"] = label
         doubts["label"] = "unsure: taken for the truth; if it is decisions, it is the `prediction`"
     return keys, doubts
 
 
+def _columns_in(scores: Mapping[str, Any]) -> list[str]:
+    """List the columns of scores that a candidate's keys name."""
+    return [*scores["scores"].values()] if "scores" in scores else [*scores.values()]
+
+
+def _nearly(found: Mapping[str, FoundColumn], label: FoundColumn) -> str:
+    """Say of a column that has some of the label's values which others it has."""
+    for name, one in found.items():
+        others = one.beyond(label)
+        if name != label.name and len(others) < len(one.texts or ()):
+            return f"; {name!r} has, beside the label's, {', '.join(map(repr, others[:5]))}"
+    return ""
+
+
 def _check_is_no_truth(recording: _Recording, id_: str, cases: _Cases) -> None:
     """Refuse decisions that are called as the truth is, and are the same in every case."""
-    ids, said = (map(_text, recording.columns[name]) for name in (id_, cases.label))
+    label = cases.label.name
+    ids, said = (map(_text, recording.columns[name]) for name in (id_, label))
     if all(cases.truth.get(one, given) == given for one, given in zip(ids, said, strict=True)):
         raise IntakeError(
-            f"its column {cases.label!r} holds the truth itself, and nothing else is an output",
+            f"its column {label!r} holds the truth itself, and nothing else is an output",
             culprit=str(recording.path),
             fix="record what the AI system gave; if that is never wrong, call its column otherwise",
         )
@@ -235,12 +269,15 @@ def _choose(
     return ordered[0]
 
 
-def _are_scores(column: "pd.Series") -> bool:
-    """Tell probabilities by their values, of which decisions have two at most."""
+def _are_numbers(column: "pd.Series") -> bool:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    is_number = is_numeric_dtype(column) and not is_bool_dtype(column)
-    return bool(is_number and column.nunique() > 2 and column.dropna().between(0, 1).all())  # noqa: PLR2004
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
+
+
+def _are_shares(column: "pd.Series") -> bool:
+    """Tell what may be probabilities by its values."""
+    return bool(_are_numbers(column) and column.dropna().between(0, 1).all())
 
 
 def _texts(column: "pd.Series") -> set[str]:

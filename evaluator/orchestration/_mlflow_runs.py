@@ -72,7 +72,15 @@ def store_mlflow_runs(
                 runs[candidate.name] = str(finished[0].info.run_id)
                 client.set_tag(runs[candidate.name], OUTCOME_TAG, tags[OUTCOME_TAG])
                 continue
-            runs[candidate.name] = _log_run(client, experiment, candidate, tables, tags)
+            params = {
+                "kind": candidate.kind,
+                "source": candidate.source,
+                "features": list(candidate.features),
+                **state.spec.asks.settings(candidate),
+            }
+            run = client.create_run(experiment, run_name=candidate.name, tags=tags)
+            _log_run(client, run, params, tables)
+            runs[candidate.name] = str(run.info.run_id)
         return state.store.write(
             state.address(Asset.MLFLOW_RUNS),
             identity,
@@ -113,44 +121,32 @@ def _experiment(client: "MlflowClient", audit: Audit, home: Home) -> str:
 
 
 def _log_run(
-    client: "MlflowClient",
-    experiment: str,
-    candidate: CandidateSpec,
-    tables: dict[str, pd.DataFrame],
-    tags: dict[str, str],
-) -> str:
-    run = client.create_run(experiment, run_name=candidate.name, tags=tags)
+    client: "MlflowClient", run: "Run", params: dict[str, Any], tables: dict[str, pd.DataFrame]
+) -> None:
     run_id = str(run.info.run_id)
     try:
-        _fill_run(client, run, candidate, tables)
+        _fill_run(client, run, params, tables)
     except BaseException as error:
         # What it failed of is told; that this fails too would hide it.
         with suppress(Exception):
             client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     client.set_terminated(run_id)
-    return run_id
 
 
 def _fill_run(
-    client: "MlflowClient", run: "Run", candidate: CandidateSpec, tables: dict[str, pd.DataFrame]
+    client: "MlflowClient", run: "Run", params: dict[str, Any], tables: dict[str, pd.DataFrame]
 ) -> None:
     from mlflow.entities import Metric, Param
 
     run_id = run.info.run_id
     measurements = tables[_METRICS_FILE]
-    settings = {
-        "kind": candidate.kind,
-        "source": candidate.source,
-        "threshold": candidate.threshold,
-        "features": list(candidate.features),
-    }
     client.log_batch(
         run_id,
         metrics=[
             Metric(name, value, run.info.start_time, 0) for name, value in _numbers(measurements)
         ],
-        params=[Param(key, str(value)) for key, value in settings.items()],
+        params=[Param(key, str(value)) for key, value in params.items()],
     )
     for name, table in tables.items():
         if len(table):

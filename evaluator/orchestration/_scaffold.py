@@ -22,9 +22,13 @@ from evaluator.orchestration._home import DEFAULT_HOME, Home
 from evaluator.scorecard import NAME_RULE, can_name_assets
 from evaluator.spec import (
     SNAPSHOT,
+    AuditSpec,
     DataSpec,
+    LabelSpec,
     Project,
+    TaskName,
     audit_names,
+    declared_task,
     read_audit,
 )
 
@@ -121,6 +125,7 @@ class FirstAudit(NamedTuple):
     geography: str | None = None
     segment: str | None = None
     label: str | None = None
+    task: TaskName | None = None
     recordings: Sequence[Path] = ()
 
     def infer(self) -> str:
@@ -130,10 +135,18 @@ class FirstAudit(NamedTuple):
         ------
         IntakeError
             Where the file cannot be read, or a column that is named is not there.
+        UsageError
+            Where the label is none of the task.
         """
         from evaluator.intake import infer_audit
 
-        return infer_audit(self.file, self.label, geography=self.geography, segment=self.segment)
+        return infer_audit(
+            self.file,
+            self.label,
+            task=self.task,
+            geography=self.geography,
+            segment=self.segment,
+        )
 
 
 def make_project(folder: Path) -> Project:
@@ -212,12 +225,13 @@ def write_first_audit(
     IntakeError
         Where the file or a recording cannot be read, or does not hold what is needed.
     """
-    from evaluator.intake import NO_CANDIDATES
+    from evaluator.intake import no_candidates
 
     folder = project.audits / first.name
     _check_is_new(first, folder, project)
     text = first.infer() if inferred is None else inferred
-    data = DataSpec.model_validate(yaml.safe_load(text)["attributes"]["data"])
+    attributes = yaml.safe_load(text)["attributes"]
+    data = DataSpec.model_validate(attributes["data"])
     days = data.partitions(datetime.now(UTC).date())
     if not days:
         raise UsageError(
@@ -228,15 +242,18 @@ def write_first_audit(
     with TemporaryDirectory() as scratch:
         copies = {home.landing(first.name) / data.file_name(days[0]): first.file}
         if first.recordings:
+            label = LabelSpec.model_validate(attributes["label"])
+            name = attributes.get("task", AuditSpec.model_fields["task"].default)
+            asks = declared_task(name, label, data.columns[label.column])
             block, found = declare_recordings(
                 first.recordings,
                 audit=first.name,
                 file=first.file,
                 data=data,
-                label=first.label or "",
+                asks=asks,
                 scratch=Path(scratch),
             )
-            text = text.replace(NO_CANDIDATES, block)
+            text = text.replace(no_candidates(type(asks)), block)
             copies |= {home.root / path: recording for path, recording in found.items()}
         _check_loads(text, Path(scratch) / first.name / "defs.yaml")
         for target, source in copies.items():

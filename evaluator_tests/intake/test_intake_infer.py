@@ -1,3 +1,5 @@
+import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -6,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from evaluator.errors import IntakeError
+from evaluator.errors import IntakeError, UsageError
 from evaluator.intake import IntakeResult, infer_audit, infer_schema, ingest
-from evaluator.spec import AuditSpec, DataSpec, RowNumber
+from evaluator.spec import TASKS, AuditSpec, DataSpec, RowNumber, TaskName
 
 
 class Found:
@@ -296,8 +298,89 @@ def test_a_whole_first_audit_loads(tmp_path: Path) -> None:
     assert (undivided.geography, undivided.segment) == (None, None)
     with pytest.raises(IntakeError, match="no column 'nowhere'"):
         infer_audit(path, "ok", geography="nowhere", segment="kind")
-    with pytest.raises(IntakeError, match="30 different values, and a label has two"):
-        infer_audit(path, "region", geography="kind", segment="ok")
+    with pytest.raises(UsageError, match="and a binary label has two"):
+        infer_audit(path, "region", task="binary", geography="kind", segment="ok")
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "label", "comment"),
+    [
+        (["x, y", 'z "q"', "ü=1"], None, {}, "  # it has 3 different texts\n"),
+        (["3", "1", "2"], None, {"classes": [1, 2, 3]}, "`--task regression` takes it otherwise"),
+        (["3.0", "1.0", "2.0"], None, {}, "unsure: it has only 3 different whole numbers"),
+        (["3", "1", "2"], "multiclass", {"classes": [1, 2, 3]}, "task: multiclass\n"),
+        (["3", "1", "2"], "regression", {}, "task: regression\n"),
+        ([f"{n}.5" for n in range(30)], None, {}, "  # it has 30 different numbers\n"),
+        ([str(n) for n in range(30)], None, {}, "  # it has 30 different numbers\n"),
+        (["1", "0"], "multiclass", {"classes": [0, 1]}, "task: multiclass\n"),
+        (["true", "false"], "multiclass", {"classes": [False, True]}, "task: multiclass\n"),
+        (["1.0", "0.0"], None, {"positive": 1, "negative": 0}, "which of the two values counts"),
+    ],
+)
+def test_task_label_and_metrics_follow_from_the_label_s_values_or_from_your_word(
+    values: list[str],
+    said: TaskName | None,
+    label: dict[str, Any],
+    comment: str,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "cases.csv"
+    with path.open("w", newline="") as file:
+        rows = [(f"c{n}", values[n % len(values)]) for n in range(180)]
+        csv.writer(file).writerows([("case", "truth"), *rows, ("c180", "NA")])
+
+    text = infer_audit(path, "truth", task=said)
+
+    spec = AuditSpec.model_validate(yaml.safe_load(text)["attributes"])
+    assert spec.label is not None
+    declared = spec.label.model_dump(exclude_unset=True, mode="json")
+    assert declared == {"column": "truth", **label}
+    assert spec.metrics == TASKS[spec.task].headline_metrics
+    if spec.task == "multiclass":
+        assert sorted(spec.asks.classes) == sorted(values)
+    assert comment in text
+
+
+def test_the_task_that_is_usual_goes_without_saying(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text("case,ok\n" + "".join(f"c{n},{n % 2}\n" for n in range(40)))
+    text = infer_audit(path, "ok")
+    assert "task" not in text
+    assert "metrics" not in text
+    assert "#   - {name: first, kind: recorded, path: outputs.csv, id: id, score: score}" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "says"),
+    [
+        (["x"], None, "all its values are 'x', and a label has at least two"),
+        ([""], None, "it has no values"),
+        ([f"2024-01-{n:02}" for n in range(1, 29)], None, "it is a date, which is neither class"),
+        (["2024-01-01", "2024-01-02"], None, "it is a date, which is neither class nor number"),
+        ([f"text {n}" for n in range(100)], None, "100 different texts hardly repeat"),
+        ([f"text {n}" for n in range(5000)], None, "more different texts than there can be"),
+        ([f"text {n}" for n in range(5000)], "multiclass", "more different values than there can"),
+        (["1.5", "2.5", "3"], "multiclass", "its numbers are no whole ones"),
+        (["1.5", "2.5"], "binary", "its numbers are no whole ones"),
+        (["a", "b", "c"], "regression", "it holds no numbers ('a', 'b', 'c')"),
+    ],
+)
+def test_what_can_be_no_label_is_refused_with_what_could_be_one(
+    values: list[str], task: TaskName | None, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cases.csv"
+    rows = "".join(f"c{n},{values[n % len(values)]}\n" for n in range(max(120, len(values))))
+    path.write_text(f"case,truth\n{rows}")
+    with pytest.raises(UsageError, match=f"--label truth: .*{re.escape(says)}") as caught:
+        infer_audit(path, "truth", task=task)
+    assert "a class that other rows have, too, or a number" in caught.value.fix
+
+
+def test_values_that_are_not_of_the_label_s_type_are_no_values_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_text("case,ok\n" + "".join(f"c{n},{n % 2}\n" for n in range(40)) + "c40,often\n")
+    written = yaml.safe_load(infer_audit(path, "ok"))["attributes"]
+    assert written["label"] == {"column": "ok", "positive": 1, "negative": 0}
 
 
 def test_a_column_that_is_called_as_added_ids_are_keeps_its_name(tmp_path: Path) -> None:

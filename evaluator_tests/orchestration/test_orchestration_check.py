@@ -40,6 +40,10 @@ def made_cases() -> pd.DataFrame:
             "late": np.where(random.uniform(size=ROWS) < 0.05, None, late),
             "said": near,
             "once": np.where(random.uniform(size=ROWS) < 0.7, late, 1 - late),
+            "minutes": (60 * near).round(1),
+            "guess": (60 * near + random.normal(0, 5, ROWS)).round(1),
+            "band": np.array(["low", "mid", "top"])[np.digitize(near, [0.3, 0.6])],
+            "chosen": random.choice(["low", "mid", "top"], ROWS),
         }
     )
 
@@ -70,6 +74,8 @@ def check(path: Path, **asked: Any) -> Checked:
         {"baseline": "once", "geography": "region", "segment": "kind", "cluster": "crew"},
         {"at_least": {"roc_auc": 0.6}, "segment": "kind"},
         {},
+        {"label": "band", "score": None, "prediction": "chosen", "segment": "kind"},
+        {"label": "minutes", "score": None, "prediction": "guess", "baseline": "crew"},
     ],
 )
 def test_every_figure_and_verdict_is_an_audits_on_the_same_rows(
@@ -83,8 +89,9 @@ def test_every_figure_and_verdict_is_an_audits_on_the_same_rows(
     declared = yaml.safe_load(dumped)
     for candidate in declared["candidates"]:
         candidate["path"] = f"{candidate['name']}.csv"
-        columns = [candidate[key] for key in ("id", "score", "prediction") if candidate[key]]
-        labelled = made_cases().dropna(subset="late")
+        keys = ("id", "score", "prediction")
+        columns = [candidate[key] for key in keys if candidate.get(key)]
+        labelled = made_cases().dropna(subset=spec.label_column)
         labelled[columns].to_csv(empty_home.root / candidate["path"], index=False)
     audit = Audit("flights", AuditSpec.model_validate(declared))
     landing = empty_home.landing("flights")

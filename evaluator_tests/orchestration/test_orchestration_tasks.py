@@ -32,6 +32,7 @@ from evaluator.certification import Verdict, verify, verify_all
 from evaluator.evaluation import Scored, score
 from evaluator.orchestration import AuditState, Home, page_of, statement_name
 from evaluator.orchestration._single_cases import find_flips
+from evaluator.orchestration._tracking import tracking_client
 from evaluator.scorecard import MEASUREMENTS, from_stored
 from evaluator.spec import TASKS, Audit, AuditSpec, named_audit
 from evaluator_tests.orchestration.conftest import open_home, run
@@ -189,6 +190,10 @@ def test_a_whole_audit_ends_in_certificates_that_are_verified_and_figures_of_sci
     content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
     reports = verify_all(content, state.store.url, now=datetime.now(UTC))
     assert [(report.problems, report.not_checked) for report in reports] == [((), ()), ((), ())]
+    client = tracking_client(home)
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    # A threshold is of no such task.
+    assert [{*one.data.params} for one in runs] == [{"kind", "source", "features"}] * 2
     # What no candidate of this task has is not stored.
     assert state.require("scorecard").files.keys() & PICTURES == set(audit.spec.asks.pictures)
     # What is current is not computed again.

@@ -227,3 +227,13 @@ def test_numbers_that_may_be_off_are_compared_between_groups_by_default() -> Non
     assert spec.fairness.measures == ("mean_residual", "tolerance_gap")
     assert spec.asks.metric_options == {"tolerance": 1.5}
     assert audit("regression", limits_level=0.8).asks.metric_options["limits_level"] == 0.8
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_logged_of_a_candidate_is_what_its_task_rests_on(task: str) -> None:
+    spec = audit(task)
+    logged = {"binary": {"threshold": 0.5}}.get(task, {})
+    assert spec.asks.settings(spec.candidates[0]) == logged
+    scores = {"scores": {"low": "a", "middle": "b", "high": "c"}, "abstain_below": 0.4}
+    sure = audit("multiclass", candidate={"prediction": None, **scores})
+    assert sure.asks.settings(sure.candidates[0]) == {"abstain_below": 0.4}

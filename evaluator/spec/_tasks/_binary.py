@@ -1,7 +1,7 @@
 """Whether a case is positive."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluator.errors import IntakeError
@@ -13,6 +13,7 @@ from evaluator.spec._tasks._task import (
     LIMIT_KEYS,
     UNKNOWN_LABEL,
     Classes,
+    FoundColumn,
     RecordedColumns,
     Task,
     counted,
@@ -21,6 +22,7 @@ from evaluator.spec._tasks._task import (
     numbers_of,
     plain,
     refuse_keys,
+    value_of,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from evaluator.spec._tasks._task import Array
 
 _CLASSES: Final = 2
+_POSITIVE: Final = (
+    *("1", "1.0", "1,0", "true", "yes", "y", "t", "positive"),
+    *("ja", "j", "oui", "si", "sí", "sim"),
+)
+_THRESHOLD: Final[float] = CandidateBase.model_fields["threshold"].default
 
 
 class BinaryTask(Task):
@@ -53,6 +60,59 @@ class BinaryTask(Task):
     )
     losses_of_scores = ("log_loss", "brier")
     pictures = (OPERATING_POINTS, SCORE_BINS)
+    by_scores = f"a score of {_THRESHOLD:g} or more is taken for a positive decision"
+    outputs = "probabilities from 0 to 1, or decisions between the label's two values"
+    example_outputs = "score: score"
+
+    @classmethod
+    def lacks(cls, found: FoundColumn) -> str | None:
+        """Want two values, however often they are spelt."""
+        is_text = not found.is_number and found.type != "boolean"
+        count = len((found.texts if is_text else found.read) or ())
+        if found.is_time:
+            return f"it is a {found.type}, which has no sides"
+        if count == _CLASSES:
+            is_side = not found.is_number or found.is_whole
+            return None if is_side else f"its numbers are no whole ones{found.such_as}"
+        many = "many" if found.texts is None else count
+        return f"it has {many} different values{found.such_as}, and a binary label has two"
+
+    @classmethod
+    def declared(cls, found: FoundColumn) -> dict[str, Any]:
+        """Say which value is positive, and which negative."""
+        values = found.texts or ()
+        positive = likely_positive(values) if found.positive is None else found.positive
+        others = [one for one in values if one != positive]
+        negative = min(others, key=lambda one: value_of(one) == value_of(positive))
+        sides = {"positive": positive, "negative": negative}
+        if found.type == "boolean":
+            return {side: value_of(text) == 1 for side, text in sides.items()}
+        return {side: value_of(text) if found.is_number else text for side, text in sides.items()}
+
+    def find_scores(self, shares: Mapping[str, FoundColumn]) -> list[dict[str, Any]]:
+        """Take each column of probabilities; decisions have two values at most."""
+        return [
+            {"score": name}
+            for name, column in shares.items()
+            if column.texts is None or len(column.texts) > _CLASSES
+        ]
+
+    def named_scores(self, stated: str | None, numbers: Collection[str]) -> dict[str, Any]:
+        """Take the column of this name."""
+        return {"score": stated}
+
+    def in_other_words(self, texts: Collection[str]) -> dict[str, Any] | None:
+        """Take two values for the two sides."""
+        if len(texts) != _CLASSES:
+            return None
+        positive = likely_positive(texts)
+        sides = {"positive": positive, "negative": min(set(texts) - {positive})}
+        # Numbers are known by their values, however they are spelt.
+        return {side: int(text) if text.isdecimal() else text for side, text in sides.items()}
+
+    def settings(self, candidate: CandidateBase) -> dict[str, Any]:
+        """Return the threshold."""
+        return {"threshold": candidate.threshold}
 
     @property
     def truth(self) -> str:
@@ -423,6 +483,11 @@ class BinaryTask(Task):
         """Return 1 where the decision is wrong, and 0 where it is right."""
         wrong: Array = (labels != predictions).astype(float)
         return wrong
+
+
+def likely_positive(values: Iterable[str]) -> str:
+    """Choose of a label's two values the one that more likely counts as positive."""
+    return max(values, key=lambda value: (value.casefold() in _POSITIVE, value))
 
 
 def _check_label_values(key: str, said: Mapping[str, LabelValues]) -> None:

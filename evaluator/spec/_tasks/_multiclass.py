@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluator.errors import IntakeError
+from evaluator.errors import IntakeError, UsageError
 from evaluator.scorecard import CLASSES, CONFUSION, SCORE_BINS
 from evaluator.spec._base import class_name, listed, problem
 from evaluator.spec._candidates import CandidateBase, LabellingCandidate, RecordedCandidate
@@ -16,7 +16,9 @@ from evaluator.spec._tasks._task import (
     SEVERAL_LABELS,
     UNKNOWN_LABEL,
     Classes,
+    FoundColumn,
     LabelSpec,
+    Likely,
     RecordedColumns,
     Task,
     columns_of,
@@ -39,6 +41,12 @@ _PARTS: Final = re.compile(r"[^][,;|\s\"']+")
 """What stands between the signs by which lists are written."""
 _SLACK: Final = 1e-3
 """Probabilities of all classes add up to 1 but for so much: many are stored in few bits."""
+_MOST_NUMBERS: Final = 20
+"""More different whole numbers are likely no classes."""
+_ROWS_A_NUMBER, _ROWS_A_TEXT = 5, 2
+"""So many rows there are on average of each class, if a label's values are classes."""
+_CLASS: Final = "{class}"
+"""Stands for a class in the name of columns."""
 
 
 class MulticlassTask(Task):
@@ -58,6 +66,100 @@ class MulticlassTask(Task):
     losses_of_scores = ("log_loss", "brier")
     pictures = (CONFUSION, CLASSES, SCORE_BINS)
     claims_are_answers = True
+    outputs = "the label's classes, and no columns hold a probability for each of them"
+    by_scores = "the class with the highest score is taken for the decision"
+
+    @classmethod
+    def likely(cls, found: FoundColumn) -> Likely | None:
+        """Take texts that repeat, and few whole numbers that repeat often."""
+        count = len(found.texts or ())
+        if cls.lacks(found) is not None:
+            return None
+        if not found.is_number:
+            repeat = found.rows >= _ROWS_A_TEXT * count
+            return Likely(f"it has {count} different texts") if repeat else None
+        if count > _MOST_NUMBERS or found.rows < _ROWS_A_NUMBER * count:
+            return None
+        return Likely(f"it has only {count} different whole numbers", otherwise="regression")
+
+    @classmethod
+    def lacks(cls, found: FoundColumn) -> str | None:
+        """Want texts or whole numbers, and not too many different ones."""
+        if found.is_time:
+            return f"it is a {found.type}, and no class"
+        if found.texts is None:
+            return "it has more different values than there can be classes"
+        if found.is_number and not found.is_whole:
+            return f"its numbers are no whole ones{found.such_as}, and no classes"
+        return None
+
+    @classmethod
+    def lists_values(cls, found: FoundColumn) -> bool:
+        """List texts there, and numbers that are spelt as if they were none: 1.0."""
+        return found.type not in ("integer", "boolean")
+
+    @classmethod
+    def declared(cls, found: FoundColumn) -> dict[str, Any]:
+        """List whole numbers in their order, or both truth values."""
+        if cls.lists_values(found):
+            return {}
+        values = sorted(map(int, found.read))
+        return {"classes": [*map(bool, values)] if found.type == "boolean" else values}
+
+    def find_scores(self, shares: Mapping[str, FoundColumn]) -> list[dict[str, Any]]:
+        """Find columns that are called alike but for the class, one for each."""
+        return [{"scores": columns} for columns in self._called_alike(shares)]
+
+    def named_scores(self, stated: str | None, numbers: Collection[str]) -> dict[str, Any]:
+        """Take the columns that are called so, with each class in place of `{class}`."""
+        if stated is None:
+            return {}
+        before, found, after = stated.partition(_CLASS)
+        columns = self._called_alike(numbers, (before, after)) if found else []
+        if columns:
+            return {"scores": columns[0]}
+        lacks = [one for one in self.classes if f"{before}{one}{after}" not in numbers]
+        raise UsageError(
+            f"there is no column of numbers for {some_of(lacks)}"
+            if found
+            else f"one column holds no scores of the label's {len(self.classes)} classes"
+            f" ({some_of(self.classes)})",
+            culprit=stated,
+            fix=f"name a column of scores for each class, with {_CLASS} in its place, such as"
+            f" 'score_{_CLASS}', or the decisions by --prediction",
+        )
+
+    def _called_alike(
+        self, names: Iterable[str], form: tuple[str, str] | None = None
+    ) -> list[dict[str, str]]:
+        """Find sets of columns, one a class, whose names differ in the class alone.
+
+        Where no set has the classes as they are written, case and marks do not matter.
+        """
+        for spell in (str, _loosely):
+            called = {spell(name): name for name in names}
+            classes = {one: spell(one) for one in self.classes}
+            if len({*classes.values()} - {""}) < len(classes):
+                continue
+            first = classes[self.classes[0]]
+            forms = (
+                {
+                    (name[:at], name[at + len(first) :])
+                    for name in called
+                    for at in range(len(name))
+                    if name.startswith(first, at)
+                }
+                if form is None
+                else {(spell(form[0]), spell(form[1]))}
+            )
+            found = [
+                {one: called[f"{before}{spelt}{after}"] for one, spelt in classes.items()}
+                for before, after in sorted(forms)
+                if all(f"{before}{spelt}{after}" in called for spelt in classes.values())
+            ]
+            if found:
+                return found
+        return []
 
     @property
     def truth(self) -> str:
@@ -156,6 +258,11 @@ class MulticlassTask(Task):
                 f"name each of the {len(self.classes)} classes once: {some_of(self.classes)}",
             )
 
+    def settings(self, candidate: CandidateBase) -> dict[str, Any]:
+        """Return below which probability it does not answer, where that is said."""
+        least = candidate.abstain_below
+        return {} if least is None else {"abstain_below": least}
+
     def knowing(self, column: ColumnSpec, labels: "pa.ChunkedArray") -> "Task":
         """Refuse labels that are none of the classes."""
         counts = Counter(
@@ -243,7 +350,8 @@ class MulticlassTask(Task):
 
         def number_of(text: str) -> int:
             stripped = str(text).strip()
-            return numbers.get(stripped, numbers.get(stripped.removesuffix(".0"), UNKNOWN_LABEL))
+            either = (stripped, stripped.removesuffix(".0"), f"{stripped}.0")
+            return next((numbers[one] for one in either if one in numbers), UNKNOWN_LABEL)
 
         meaning = {text: number_of(text) for text in texts.unique()}
         return texts.map(meaning).to_numpy(dtype=self.decision_type)
@@ -459,6 +567,11 @@ class MulticlassTask(Task):
 def classes_of(label: LabelSpec, column: ColumnSpec) -> tuple[str, ...]:
     """Return the classes that are declared: of the label, or else of its column."""
     return tuple(map(class_name, label.classes or column.allowed or ()))
+
+
+def _loosely(name: str) -> str:
+    """Leave out what people leave out when they call a column by a class."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _score_column(number: int) -> str:

@@ -11,6 +11,8 @@ from evaluator.spec._candidates import CandidateBase, RecordedCandidate
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._task import (
     Classes,
+    FoundColumn,
+    Likely,
     RecordedColumns,
     Task,
     columns_of,
@@ -48,6 +50,22 @@ class RegressionTask(Task):
     does_right = "gives within the tolerance"
     losses = ("absolute_error", "squared_error")
     pictures = (PREDICTED_BINS,)
+    outputs = "numbers that the data have not"
+
+    @classmethod
+    def likely(cls, found: FoundColumn) -> Likely | None:
+        """Take numbers; where they are few, another task has taken them before."""
+        many = "very many" if found.texts is None else f"{len(found.texts)}"
+        return Likely(f"it has {many} different numbers") if found.is_number else None
+
+    @classmethod
+    def lacks(cls, found: FoundColumn) -> str | None:
+        """Want numbers."""
+        return None if found.is_number else f"it holds no numbers{found.such_as}"
+
+    def unlike(self, found: FoundColumn, label: FoundColumn) -> str | None:
+        """Take any numbers."""
+        return None if found.is_number else f"the column holds no numbers{found.such_as}"
 
     @property
     def truth(self) -> str:

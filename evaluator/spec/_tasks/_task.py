@@ -4,17 +4,17 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from evaluator.errors import CandidateError
+from evaluator.errors import CandidateError, UsageError
 from evaluator.metrics import FAIRNESS_MEASURES, METRICS, Task as MetricsTask
 from evaluator.spec._base import LabelValue, LabelValues, SpecModel, problem
 from evaluator.spec._candidates import CandidateBase, RecordedCandidate
-from evaluator.spec._columns import ColumnSpec
+from evaluator.spec._columns import NUMBER_TYPES, TIME_TYPES, ColumnSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +107,63 @@ class RecordedColumns(NamedTuple):
     """That of decisions; None where these follow from the numbers."""
 
 
+class FoundColumn(NamedTuple):
+    """A column as a file has it, before anybody said what it means."""
+
+    name: str
+    type: str
+    """As `ColumnSpec` has it."""
+    texts: Sequence[str] | None
+    """The different values of its type, as they stand in the file; None where they are many."""
+    rows: int
+    """How many rows have one."""
+    positive: str | None = None
+    """The value that somebody calls positive."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers."""
+        return self.type in NUMBER_TYPES
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds dates or times."""
+        return self.type in TIME_TYPES
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds whole numbers, however they are spelt, and not too many to tell."""
+        return self.is_number and all(isinstance(one, int) for one in self.read or (0.5,))
+
+    @property
+    def read(self) -> set[int | float | str]:
+        """Its values as the numbers and truth values that they may spell; else as texts."""
+        return {value_of(text) for text in self.texts or ()}
+
+    def beyond(self, other: "FoundColumn") -> list[str]:
+        """List its values that another column has not."""
+        known = other.read
+        return [text for text in self.texts or () if value_of(text) not in known]
+
+    @property
+    def such_as(self) -> str:
+        """Some of its values in brackets, for a message; nothing where they are many."""
+        if not self.texts:
+            return ""
+        more = len(self.texts) - _SHOWN
+        shown = ", ".join(map(shortened, self.texts[:_SHOWN]))
+        return f" ({shown}{f' and {more} more' if more > 0 else ''})"
+
+
+class Likely(NamedTuple):
+    """Why a column is taken for a task's label."""
+
+    why: str
+    """As a sentence about it, without its full stop."""
+    otherwise: TaskName | None = None
+    """Of which other task it may as well be the label."""
+
+
 class Task(ABC):
     """What candidates are asked about each case, and all that follows from it.
 
@@ -160,6 +217,13 @@ class Task(ABC):
     claims_are_answers: ClassVar[bool] = False
     """Whether `claims` are of a candidate's answers; otherwise of cases that are positive."""
 
+    by_scores: ClassVar[str] = ""
+    """How predictions follow from scores where nothing else is said, as a sentence."""
+    outputs: ClassVar[str] = "outputs"
+    """What is looked for in a recording, as the object of a sentence."""
+    example_outputs: ClassVar[str] = "prediction: prediction"
+    """What a recording may declare, as YAML."""
+
     def __init__(
         self, label: LabelSpec, classes: tuple[str, ...] = (), limits_level: float | None = None
     ) -> None:
@@ -175,6 +239,60 @@ class Task(ABC):
     def classes_of(self, metric: str) -> tuple[str | None, ...]:
         """Name the classes that a metric has a value of; None alone where it has one over all."""
         return self.classes if METRICS[metric].per_class else (None,)
+
+    @classmethod
+    def likely(cls, found: FoundColumn) -> Likely | None:
+        """Tell why a column is likely its label; None where it is not."""
+        return None if cls.lacks(found) else Likely("its values fit")
+
+    @classmethod
+    def lacks(cls, found: FoundColumn) -> str | None:
+        """Tell what a column of several values lacks to be its label; None where it can be."""
+        return f"{found.name!r} alone says nothing of a {cls.key} task"
+
+    @classmethod
+    def lists_values(cls, found: FoundColumn) -> bool:  # noqa: ARG003 - it is what others look at
+        """Tell whether a label is best declared as a category that lists its values."""
+        return False
+
+    @classmethod
+    def declared(cls, found: FoundColumn) -> dict[str, Any]:  # noqa: ARG003 - as above
+        """Say what stands in a label's YAML beside its column."""
+        return {}
+
+    def unlike(self, found: FoundColumn, label: FoundColumn) -> str | None:
+        """Tell why a column holds no predictions; None where it does, in the label's words."""
+        if found.texts and not found.beyond(label):
+            return None
+        return f"the column holds other values than the label{found.such_as}"
+
+    def find_scores(self, shares: Mapping[str, FoundColumn]) -> list[dict[str, Any]]:
+        """Find what a recording may declare of scores, among columns of numbers from 0 to 1."""
+        return []
+
+    def named_scores(self, stated: str | None, numbers: Collection[str]) -> dict[str, Any]:
+        """Say what a recording declares of scores in columns of numbers that are named so.
+
+        Raises
+        ------
+        UsageError
+            Where something is named, and there are no scores, or columns lack.
+        """
+        if stated is None:
+            return {}
+        raise UsageError(
+            f"of a {self.key} task there are no scores",
+            culprit=stated,
+            fix="name the column of what was given by --prediction, or say which --task it is",
+        )
+
+    def in_other_words(self, texts: Collection[str]) -> dict[str, Any] | None:
+        """Say what `label_values` decisions have that are not the label's; None if nobody knows."""
+        return None
+
+    def settings(self, candidate: CandidateBase) -> dict[str, Any]:
+        """Return what its predictions follow from, as they are declared of a candidate."""
+        return {}
 
     def check_options(self, metrics: Sequence[str], measures: Sequence[str]) -> None:
         """Refuse metrics and fairness measures that need what nobody says."""
@@ -509,6 +627,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool | int | str):
         return value
     number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def value_of(text: str) -> int | float | str:
+    """Read a value as the number or truth value that it may spell; else it is a text."""
+    truth = {"true": 1, "false": 0}.get(text.casefold())
+    if truth is not None:
+        return truth
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        return text
     return int(number) if number.is_integer() else number
 
 
