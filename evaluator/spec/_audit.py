@@ -106,7 +106,8 @@ class AuditSpec(SpecModel):
 
     task: TaskName = Field(default="binary", examples=["multiclass"])
     """What candidates are asked about each case: whether it is positive (`binary`), of which of
-    several classes it is (`multiclass`), or how much something is (`regression`)."""
+    several classes it is (`multiclass`), how much something is (`regression`), or which items come
+    first (`ranking`; a case is a query then)."""
 
     label: LabelSpec | None = Field(default=None, examples=[{"column": "late", "positive": 1}])
     """Where the truth stands; needed as soon as there are candidates."""
@@ -574,7 +575,7 @@ def _check_task(spec: AuditSpec) -> None:
     measures = () if spec.fairness is None else spec.fairness.measures
     losses = () if spec.weak_slices is None else (spec.weak_slices.loss,)
     for key, names, known in (
-        ("metrics", spec.metrics, task.metrics()),
+        ("metrics", [one for one in spec.metrics if not task.measures(one)], task.metrics()),
         ("fairness.measures", measures, task.fairness_measures()),
         ("weak_slices.loss", losses, task.losses),
     ):

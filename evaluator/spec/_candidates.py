@@ -505,7 +505,8 @@ class RecordedCandidate(LabellingCandidate):
     prediction: str | None = Field(default=None, examples=["decision"])
     """The recording's column that holds the decision that was made, in the label's values or those
     of `label_values`; without it the decision follows from `threshold`, or is the most probable
-    class. Of a regression: the column of the number that was given."""
+    class. Of a regression: the column of the number that was given. Of a ranking: that of the items
+    that were given, as a JSON list, the best one first."""
 
     abstains: bool = Field(default=False, strict=True, examples=[True])
     """Of a multiclass task: whether a case whose decision is missing in the recording was not

@@ -11,6 +11,7 @@ CLASSES = ["low", "middle", "high"]
 LABELS = {
     "binary": {"type": "integer", "allowed": [0, 1]},
     "multiclass": {"type": "category", "allowed": CLASSES},
+    "ranking": {"type": "string"},
     "regression": {"type": "float"},
 }
 RECORDED = {"name": "one", "kind": "recorded", "path": "one.csv", "prediction": "said"}
@@ -48,6 +49,13 @@ def test_what_is_not_said_is_what_is_usual_for_the_task(task: str) -> None:
     assert spec.weak_slices.loss == kind.losses[0]
     assert {kind.any_metric, kind.any_comparison, *kind.headline_metrics} <= {*kind.metrics()}
     assert kind.any_measure in kind.fairness_measures()
+
+
+def test_a_metric_of_a_family_has_any_number() -> None:
+    gates = [{"metric": "ndcg_at_7", "at_least": 0.5}]
+    spec = audit("ranking", metrics=["ndcg_at_7", "recall_at_1000"], gates=gates)
+    assert spec.metrics == ("ndcg_at_7", "recall_at_1000")
+    assert audit("multiclass", metrics=["top_12_accuracy"]).metrics == ("top_12_accuracy",)
 
 
 def test_a_binary_task_is_the_one_that_is_not_mentioned() -> None:
@@ -107,6 +115,23 @@ def test_classes_are_those_of_the_label_in_their_order_or_else_of_its_column() -
         ("multiclass", {"candidate": {"prediction": None}}, "there are no outputs"),
         ("regression", {"candidate": {"prediction": None}}, "there are no outputs"),
         ("binary", {"candidate": {"prediction": None, "score": None}}, "there are no outputs"),
+        ("binary", {"metrics": ["top_7_accuracy"]}, "'top_7_accuracy' is of no binary task"),
+        ("multiclass", {"metrics": ["top_0_accuracy"]}, "there is no metric 'top_0_accuracy'"),
+        ("ranking", {"metrics": ["accuracy"]}, "'accuracy' is of no ranking task"),
+        ("ranking", {"column": {"type": "float"}}, "is of type float, and holds no grades"),
+        ("ranking", {"column": {"type": "category"}}, "is of type category, and holds no grades"),
+        ("ranking", {"label": {"column": "truth", "classes": ["a", "b"]}},
+         "it says nothing of a ranking task"),
+        ("ranking", {"candidate": {"prediction": None}}, "there are no outputs"),
+        ("ranking", {"candidate": {"score": "p"}}, "it says nothing of a ranking task"),
+        ("ranking", {"candidate": {"abstains": True}}, "it says nothing of a ranking task"),
+        ("ranking", {"candidate": {"isolate": "process"}}, "no code runs here"),
+        ("ranking", {"candidate": {"timeout": 3.0}}, "no code runs here"),
+        ("ranking", {"candidates": [{"name": "one", "path": "one.skops", "features": ["place"]}]},
+         "no artifact of kind skops ranks items"),
+        ("ranking", {"candidates": [{"name": "one", "kind": "onnx", "path": "one.onnx",
+                                     "features": ["place"]}]},
+         "no artifact of kind onnx ranks items"),
         ("several", {"column": {"type": "float"}}, "task"),
     ],
 )  # fmt: skip

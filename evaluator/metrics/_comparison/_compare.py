@@ -15,6 +15,7 @@ from evaluator.metrics._comparison._decisions import decide, margins_of
 from evaluator.metrics._comparison._differences import CandidatePair, Differences, compare_levels
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
+    UNSCORED,
     Survey,
     TaskOptions,
     binary_rows,
@@ -309,7 +310,7 @@ def _chosen_metrics(
     """Check the names of metrics; without any, take all that every candidate permits."""
     task = columns.options.task
     scored = all(name in columns.scores for name in candidates)
-    decided = task != "regression" or all(name in columns.predictions for name in candidates)
+    decided = task not in UNSCORED or all(name in columns.predictions for name in candidates)
     limited = all(name in columns.limits for name in candidates)
     names = select_metrics(
         metrics, columns.options, scored=scored, decided=decided, limited=limited

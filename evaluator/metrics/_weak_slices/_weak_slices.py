@@ -26,6 +26,7 @@ from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import log_losses, squared_errors
 from evaluator.metrics._multiplicity import holm
+from evaluator.metrics._rankings import values_in
 from evaluator.metrics._two_sample import Contrast, contrast
 from evaluator.metrics._weak_slices._conditions import (
     CodeArray,
@@ -55,6 +56,7 @@ LossName = Literal[
     "brier",
     "absolute_error",
     "squared_error",
+    "ndcg_shortfall",
 ]
 # How many slices are tested at most: each one more makes every test stricter.
 _MOST = 20
@@ -137,7 +139,8 @@ def weak_slices(
     loss
         What "worse" means: "error_rate", "false_negative_rate" (among positives),
         "false_positive_rate" (among negatives), "log_loss", "brier", "absolute_error",
-        "squared_error"; or an array of one loss a row, shape (rows,).
+        "squared_error", "ndcg_shortfall" (1 - nDCG at 10, of queries with a relevant item); or an
+        array of one loss a row, shape (rows,).
     label, score, prediction
         As in `slice_metrics`, as far as the loss needs them. The error rate takes predictions of
         any number of classes.
@@ -288,6 +291,9 @@ def case_losses(
             numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
         )
         return away if loss == "absolute_error" else away**2, every
+    if loss == "ndcg_shortfall":
+        reached = values_in(frame, truth, _named(prediction, loss, "prediction"), "ndcg_at_10")
+        return 1 - np.nan_to_num(reached), ~np.isnan(reached)
     if loss == "error_rate" and prediction is not None:
         return _differs(frame, truth, prediction), every
     is_positive, negative = positives(frame, truth)
