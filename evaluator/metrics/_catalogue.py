@@ -247,11 +247,13 @@ def _of_rankings(name: str, description: str, title: str = "") -> MetricInfo:
 
 def _ndcg(k: int) -> MetricInfo:
     said = f"Mean over the queries of the discounted grades of the first {k} items, as a share of"
-    return _of_rankings(f"ndcg_at_{k}", f"{said} the best there could be.", f"nDCG at {k}")
+    return _of_rankings(f"ndcg_at_{k}", f"{said} the best there could be.", f"NDCG at {k}")
 
 
 def _precision(k: int) -> MetricInfo:
-    said = f"Mean over the queries of the share of {k} items, the first ones, that are relevant."
+    said = (
+        f"Mean over the queries of the relevant ones among the first {k} items, as a share of {k}."
+    )
     return _of_rankings(f"precision_at_{k}", said)
 
 
@@ -596,7 +598,7 @@ _METRICS = (
     *(family(cut) for family in (_ndcg, _precision, _recall) for cut in _CUTS),
     _of_rankings(
         "mean_reciprocal_rank",
-        "Mean over the queries of 1 / the rank of the first relevant item; 0 where there is none.",
+        "Mean over the queries of 1 / the rank of the first relevant item; 0 if none was found.",
     ),
     _of_rankings(
         "mean_average_precision",
@@ -729,9 +731,9 @@ _MEASURES = (
         metrics=("bias",),
     ),
     FairnessMeasure(
-        "ndcg_gap",
+        "ranking_gap",
         _RANKING,
-        "nDCG at 10: how good the rankings of a group's queries are, as a share of the best.",
+        "NDCG at 10: how good the rankings of a group's queries are, as a share of the best.",
         metrics=("ndcg_at_10",),
     ),
     FairnessMeasure(

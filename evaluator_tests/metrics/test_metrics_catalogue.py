@@ -237,7 +237,7 @@ def test_all_forms_of_a_metric_are_registered_where_its_row_says_that_there_are_
 
 
 def test_a_family_has_a_member_for_each_number_from_1_on() -> None:
-    assert METRICS["ndcg_at_7"].title == "nDCG at 7"
+    assert METRICS["ndcg_at_7"].title == "NDCG at 7"
     assert "first 7." in METRICS["recall_at_7"].description
     for name in ("ndcg_at_7", "top_12_accuracy", "precision_at_1000"):
         assert METRICS[name].name == name

@@ -274,7 +274,7 @@ def test_rankings_go_from_raw_files_to_certificates_that_are_verified(
         gates=[
             {"metric": "ndcg_at_7", "at_least": 0.4},
             {"metric": "ndcg_at_10", "not_worse_than_baseline_by": 0.1, "candidate": "model"},
-            {"kind": "fairness", "measure": "ndcg_gap", "limit_difference": 0.4},
+            {"kind": "fairness", "measure": "ranking_gap", "limit_difference": 0.4},
             {"kind": "complete"},
         ],
         examples={"columns": ["amount"]},
@@ -315,5 +315,5 @@ def test_rankings_go_from_raw_files_to_certificates_that_are_verified(
     reports = verify_all(content, state.store.url, now=datetime.now(UTC))
     assert [(report.problems, report.not_checked) for report in reports] == [((), ()), ((), ())]
     page = page_of(state).content.decode()
-    assert "nDCG at 7" in page
+    assert "NDCG at 7" in page
     assert run(audit, home).computed == 0

@@ -139,7 +139,7 @@ def weak_slices(
     loss
         What "worse" means: "error_rate", "false_negative_rate" (among positives),
         "false_positive_rate" (among negatives), "log_loss", "brier", "absolute_error",
-        "squared_error", "ndcg_shortfall" (1 - nDCG at 10, of queries with a relevant item); or an
+        "squared_error", "ndcg_shortfall" (1 - NDCG at 10, of queries with a relevant item); or an
         array of one loss a row, shape (rows,).
     label, score, prediction
         As in `slice_metrics`, as far as the loss needs them. The error rate takes predictions of

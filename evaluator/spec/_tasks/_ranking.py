@@ -44,7 +44,7 @@ class RankingTask(Task):
     )
     any_metric = "ndcg_at_10"
     any_comparison = "ndcg_at_10"
-    any_measure = "ndcg_gap"
+    any_measure = "ranking_gap"
     losses = ("ndcg_shortfall",)
 
     @property
@@ -275,7 +275,7 @@ def _read(values: Iterable[Any], write: Callable[[Any], str], otherwise: Any) ->
 
 
 def _reached(labels: Iterable[Any], predictions: Iterable[Any]) -> "Array":
-    """Return nDCG at 10 of each query; NaN where nothing is relevant."""
+    """Return NDCG at 10 of each query; NaN where nothing is relevant."""
     from evaluator.metrics import query_values
 
     return query_values(labels, predictions, "ndcg_at_10")

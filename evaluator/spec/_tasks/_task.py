@@ -140,10 +140,10 @@ class Task(ABC):
     @classmethod
     def metrics(cls) -> tuple[str, ...]:
         """Return the metrics that fit, by their names; of families with a number the usual ones."""
-        return tuple(filter(cls.measures, METRICS))
+        return tuple(filter(cls.has_metric, METRICS))
 
     @classmethod
-    def measures(cls, metric: str) -> bool:
+    def has_metric(cls, metric: str) -> bool:
         """Tell whether a metric fits."""
         one = METRICS[metric]
         # A scorecard has one figure of a metric and a slice, and no candidate gives limits.
