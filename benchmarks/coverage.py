@@ -8,6 +8,7 @@ line keeps the promise with at most 0.07 misses, and at most 0.035 on either sid
 three standard errors of the simulation are allowed; lines that do not are marked and counted.
 """
 
+import json
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -562,6 +563,49 @@ def other_models() -> None:
         models(metric, (100, 200, 400, 1000), samples=2000)
 
 
+def rankings() -> None:
+    """Reciprocal ranks, whose first relevant item comes at random, in clusters too."""
+    print("\nmean_reciprocal_rank")
+    random = np.random.default_rng(111)
+    most, samples = 10, 1000
+    places = np.arange(1, most + 1)
+    lists = np.array(["[]", *(_found_at(place) for place in places)])
+    shapes = ((50, 1), (100, 1), (300, 1), (28, 10), (60, 10))
+    for (clusters, each), odds, spread in product(shapes, (-3.5, -2, 0, 2, 4), (0.0, 1.0)):
+        if spread and each == 1:
+            continue
+
+        def likely(size: int) -> Any:
+            shared = random.normal(odds, spread, (size, clusters, 1))  # noqa: B023 - at once
+            return np.broadcast_to(special.expit(shared), (size, clusters, each))  # noqa: B023
+
+        rate = likely(20_000)[..., :1, None]
+        truth = float((rate * (1 - rate) ** (places - 1) / places).sum(axis=-1).mean())
+        rank = random.geometric(likely(samples)).ravel()
+        frame = pd.DataFrame({"label": '["d"]', "said": lists[np.where(rank > most, 0, rank)]})
+        frame["sample"] = np.repeat(np.arange(samples), clusters * each)
+        frame["cluster"] = np.repeat(np.arange(samples * clusters), each)
+        table = slice_metrics(
+            frame,
+            label="label",
+            prediction="said",
+            slices=["sample"],
+            levels=["sample"],
+            task="ranking",
+            metrics=["mean_reciprocal_rank"],
+            cluster="cluster",
+        )
+        line = (
+            f"mean_reciprocal_rank, odds {odds:g}, spread {spread:g}, {clusters} clusters of {each}"
+        )
+        show(line, truth, table.low.to_numpy(), table.high.to_numpy())
+
+
+def _found_at(place: int) -> str:
+    """Rank the one relevant item so."""
+    return json.dumps([*map(str, range(1, place)), "d"])
+
+
 PARTS = (
     enumerate_rates,
     areas,
@@ -576,6 +620,7 @@ PARTS = (
     limits,
     classes,
     probabilities,
+    rankings,
 )
 
 

@@ -16,6 +16,11 @@ from ._comparison._pairing import paired_frame as paired_frame
 from ._confusion import confusion as confusion
 from ._fairness._fairness import fairness as fairness
 from ._multiplicity import holm as holm
+from ._rankings import (
+    grades_of as grades_of,
+    query_values as query_values,
+    ranking_of as ranking_of,
+)
 from ._rates import rate_interval as rate_interval
 from ._slices import slice_metrics as slice_metrics
 from ._weak_slices._weak_slices import WeakSlices as WeakSlices, weak_slices as weak_slices

@@ -3,12 +3,14 @@
 Only the standard library is imported here, so that reading an audit's YAML costs nothing.
 """
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-Task = Literal["binary_classification", "multiclass_classification", "regression"]
+Task = Literal["binary_classification", "multiclass_classification", "ranking", "regression"]
 Comparison = Literal["difference", "ratio"]
 Option = Literal["classes", "abstains", "tolerance", "limits_level"]
 Cells = tuple[Literal["tn", "fp", "fn", "tp"], ...]
@@ -27,6 +29,44 @@ _PAIRS = {
     ("fp", "fn"): "errors",
     ("tn", "tp"): "right predictions",
 }
+
+
+_One = TypeVar("_One")
+# The number in the name of a family's member, such as "ndcg_at_10".
+_NUMBER = re.compile(r"(?<=_)[1-9][0-9]{0,3}(?=_|$)")
+
+
+class ByName(Mapping[str, _One], Generic[_One]):
+    """What goes by a name, and families that have a member for each number from 1 to 9999.
+
+    Members are made when they are asked for; iteration gives what is listed alone.
+
+    Parameters
+    ----------
+    listed
+        By name; the usual members of families are among them.
+    families
+        What makes the member of a number, by the name with "{k}" in its place.
+    """
+
+    def __init__(
+        self, listed: Mapping[str, _One], families: Mapping[str, Callable[[int], _One]]
+    ) -> None:
+        self._listed = listed
+        self._families = families
+
+    def __getitem__(self, name: str) -> _One:
+        if name not in self._listed and (number := _NUMBER.search(name)):
+            family = f"{name[: number.start()]}{{k}}{name[number.end() :]}"
+            if family in self._families:
+                return self._families[family](int(number[0]))
+        return self._listed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
 
 
 def names_of(cells: Cells) -> list[str]:
@@ -90,7 +130,7 @@ class MetricInfo:
     """What there is to know about a metric before any number is computed.
 
     How it is computed follows from `rate`, or stands where its mathematics is, in `_binary`,
-    `_multiclass` or `_regression`.
+    `_multiclass`, `_regression` or `_rankings`.
 
     Parameters
     ----------
@@ -119,6 +159,8 @@ class MetricInfo:
         Why candidates are not compared by it; None where they are.
     residual
         Whether it is the mean of prediction minus label.
+    of_cases
+        Whether it is the mean over the cases of a value in [0, 1] that each has, or has not.
     option
         The parameter of `slice_metrics` that it is not measured without; None where there is none.
     per_class
@@ -137,6 +179,7 @@ class MetricInfo:
     calibration_error: bool = False
     no_paired_test: str | None = None
     residual: bool = False
+    of_cases: bool = False
     option: Option | None = None
     per_class: str | None = None
 
@@ -147,21 +190,27 @@ class MetricInfo:
     @property
     def no_fairness_gap(self) -> str | None:
         """Why groups are not compared by it; None where a fairness measure may do so."""
-        if self.residual or (self.rate is not None and not self.rate.twice):
+        if self.residual or self.of_cases or (self.rate is not None and not self.rate.twice):
             return None
-        return "groups are compared by shares of cases and by the mean of prediction minus label"
+        return (
+            "groups are compared by shares of cases, by what each case has, and by the mean of"
+            " prediction minus label"
+        )
 
 
 _BINARY: tuple[Task, ...] = ("binary_classification",)
 _MULTICLASS: tuple[Task, ...] = ("multiclass_classification",)
 _CLASSES: tuple[Task, ...] = ("binary_classification", "multiclass_classification")
 _REGRESSION: tuple[Task, ...] = ("regression",)
+_RANKING: tuple[Task, ...] = ("ranking",)
 
 RIGHT = Rate(hits=("tn", "tp"), among=CELLS)
 RECALL = Rate(hits=("tp",), among=POSITIVES)
 SPECIFICITY = Rate(hits=("tn",), among=NEGATIVES)
+# The members of families that are listed.
+_TOP_COUNTS = (2, 3, 5)
+_CUTS = (1, 5, 10)
 # The metrics of which there is one a number.
-TOP_COUNTS = (2, 3, 5)
 PINBALL_PERCENTS = (10, 50, 90)
 # The rates that are averaged over classes, and how.
 AVERAGED = {
@@ -176,6 +225,52 @@ _AVERAGES = {
 }
 
 _BY_CHANCE = "it is above 0 by chance alone, and not alike for two candidates"
+
+
+def _top_accuracy(k: int) -> MetricInfo:
+    return MetricInfo(
+        f"top_{k}_accuracy",
+        _MULTICLASS,
+        needs="score",
+        higher_is_better=True,
+        description=f"Share of cases whose label is among the {k} classes of the highest scores.",
+    )
+
+
+def _of_rankings(name: str, description: str, title: str = "") -> MetricInfo:
+    return MetricInfo(
+        name,
+        _RANKING,
+        higher_is_better=True,
+        description=description,
+        title=title,
+        of_cases=True,
+    )
+
+
+def _ndcg(k: int) -> MetricInfo:
+    said = f"Mean over the queries of the discounted grades of the first {k} items, as a share of"
+    return _of_rankings(f"ndcg_at_{k}", f"{said} the best there could be.", f"NDCG at {k}")
+
+
+def _precision(k: int) -> MetricInfo:
+    said = (
+        f"Mean over the queries of the relevant ones among the first {k} items, as a share of {k}."
+    )
+    return _of_rankings(f"precision_at_{k}", said)
+
+
+def _recall(k: int) -> MetricInfo:
+    said = f"Mean over the queries of the share of the relevant items that are among the first {k}."
+    return _of_rankings(f"recall_at_{k}", said)
+
+
+_FAMILIES = {
+    "top_{k}_accuracy": _top_accuracy,
+    "ndcg_at_{k}": _ndcg,
+    "precision_at_{k}": _precision,
+    "recall_at_{k}": _recall,
+}
 
 _METRICS = (
     MetricInfo(
@@ -337,8 +432,6 @@ _METRICS = (
         )
         for kind, said in AVERAGED.items()
         for average, over in _AVERAGES.items()
-        # Both are the accuracy where each case is answered; their mean has no use of its own.
-        if (kind, average) != ("f1", "micro")
     ),
     *(
         MetricInfo(
@@ -438,17 +531,7 @@ _METRICS = (
         no_paired_test=_BY_CHANCE,
         per_class="expected_calibration_error",
     ),
-    *(
-        MetricInfo(
-            f"top_{count}_accuracy",
-            _MULTICLASS,
-            needs="score",
-            higher_is_better=True,
-            description=f"Share of cases whose label is among the {count} classes of the highest "
-            "scores.",
-        )
-        for count in TOP_COUNTS
-    ),
+    *map(_top_accuracy, _TOP_COUNTS),
     MetricInfo(
         "mean_absolute_error",
         _REGRESSION,
@@ -529,11 +612,20 @@ _METRICS = (
         description="Mean width of the limits, and 2 / (1 - level) times what labels are outside.",
         option="limits_level",
     ),
+    *(family(cut) for family in (_ndcg, _precision, _recall) for cut in _CUTS),
+    _of_rankings(
+        "mean_reciprocal_rank",
+        "Mean over the queries of 1 / the rank of the first relevant item; 0 if none was found.",
+    ),
+    _of_rankings(
+        "mean_average_precision",
+        "Mean over the queries of the mean, over the relevant items, of the precision at each.",
+    ),
 )
 
 _METRICS_BY_NAME = {info.name: info for info in _METRICS}
-METRICS: Mapping[str, MetricInfo] = MappingProxyType(_METRICS_BY_NAME)
-"""All metrics by name, in the order of every table."""
+METRICS: Mapping[str, MetricInfo] = ByName(_METRICS_BY_NAME, _FAMILIES)
+"""All metrics by name, in the order of every table; of families with a number the usual ones."""
 
 
 @dataclass(frozen=True)
@@ -550,7 +642,8 @@ class FairnessMeasure:
         What is compared between groups, as a sentence for a reader who does not know it.
     metrics
         The metrics that are compared: a rate; two rates, of which the larger gap counts; or a mean
-        of prediction minus label. Without any, the mean of score minus label.
+        of prediction minus label, or of what each case has. Without any, the mean of score minus
+        label.
     odds
         A rate that is no metric; a ratio of groups is one of its odds.
     favoured
@@ -593,6 +686,13 @@ class FairnessMeasure:
     def option(self) -> Option | None:
         """The parameter of `fairness` that it is not measured without; None where there is none."""
         return next((one for metric in self.metrics if (one := METRICS[metric].option)), None)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which values a mean lies."""
+        if any(METRICS[metric].of_cases for metric in self.metrics):
+            return 0.0, 1.0
+        return (-1.0, 1.0) if self.needs_score else (-math.inf, math.inf)
 
     @property
     def per_class(self) -> bool:
@@ -658,6 +758,18 @@ _MEASURES = (
         "Share within tolerance: that of the cases whose prediction is no farther from the label "
         "than tolerated.",
         metrics=("within_tolerance",),
+    ),
+    FairnessMeasure(
+        "ranking_gap",
+        _RANKING,
+        "NDCG at 10: how good the rankings of a group's queries are, as a share of the best.",
+        metrics=("ndcg_at_10",),
+    ),
+    FairnessMeasure(
+        "reciprocal_rank_gap",
+        _RANKING,
+        "Reciprocal rank of the first relevant item, 1 where it comes first.",
+        metrics=("mean_reciprocal_rank",),
     ),
 )
 

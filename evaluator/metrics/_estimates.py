@@ -135,6 +135,8 @@ class PairedTest(Generic[AtLevel]):
     fewest: int = 0
     # Whether the metric is the share of cases whose merit is 1.
     hits: bool = False
+    # Whether cases of the same merit are treated alike by it, whatever else was said of them.
+    by_merit: bool = False
     # As in `linear_difference`.
     skewed: bool = False
     largest: float = np.inf

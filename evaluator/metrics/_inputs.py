@@ -25,14 +25,18 @@ from evaluator.metrics._levels import IntArray, Slicing
 from evaluator.metrics._linear import SurveyDesign
 from evaluator.metrics._multiclass import ABSTAINED, MULTICLASS, MulticlassLevel, MulticlassRows
 from evaluator.metrics._ranking import RankedRows
+from evaluator.metrics._rankings import RANKING, RankingLevel, ranking_rows
 from evaluator.metrics._regression import REGRESSION, RegressionLevel, RegressionRows
 
 _SUM_TOLERANCE = 1e-6
 LEVEL_METRICS: Mapping[Task, Mapping[str, LevelMetric[Any]]] = {
     "multiclass_classification": MULTICLASS,
+    "ranking": RANKING,
     "regression": REGRESSION,
 }
 """By task, the metrics that are measured from the rows of one level."""
+UNSCORED: frozenset[Task] = frozenset({"ranking", "regression"})
+"""The tasks that have no scores, so that nothing but predictions says what a candidate gave."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def select_metrics(
         ]
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     for name in names:
-        if name not in {info.name for info in of_task}:
+        if name not in METRICS or task not in METRICS[name].tasks:
             known = ", ".join(info.name for info in of_task)
             raise MetricsInputError(f"there is no metric {name!r} for {task}; there are {known}")
         if not there[METRICS[name].needs]:
@@ -256,6 +260,9 @@ def level_reader(
             options.limits_level,
         )
         return lambda design: RegressionLevel(regression, design, confidence)
+    if options.task == "ranking":
+        rankings = ranking_rows(frame, label, str(prediction))
+        return lambda design: RankingLevel(rankings, design, confidence)
     scores = score if isinstance(score, Mapping) else None
     rows = multiclass_rows(
         frame, metrics, label=label, score=scores, prediction=prediction, options=options

@@ -120,6 +120,7 @@ def survey_mean(
     cases: FloatArray,
     confidence: float,
     bounds: tuple[float, float],
+    fewest: int = MIN_CASES,
 ) -> Estimate:
     """Give a mean its interval; of a loss so many units are carriers, each of its weighted sum.
 
@@ -148,7 +149,7 @@ def survey_mean(
         _, far = lopsided_interval(limits, found.value, variance, spread.alone, rising)
         high = high + (1 - spread.alone) * np.maximum(np.minimum(far, bounds[1]) - high, 0)
     estimate = found.estimate((low, high))
-    _mark_unknown(estimate, moments, bounds, cases)
+    _mark_unknown(estimate, moments, bounds, cases, fewest)
     return estimate
 
 
@@ -168,12 +169,16 @@ def _limits(
 
 
 def _mark_unknown(
-    estimate: Estimate, moments: Moments, bounds: tuple[float, float], cases: FloatArray
+    estimate: Estimate,
+    moments: Moments,
+    bounds: tuple[float, float],
+    cases: FloatArray,
+    fewest: int = MIN_CASES,
 ) -> None:
     """Say where a mean has no interval that would cover."""
     n = moments.n
     estimate.mark_undefined(n == 0, NO_ROWS)
-    estimate.mark_shortfall(MIN_CASES, "cases", cases)
+    estimate.mark_shortfall(fewest, "cases", cases)
     equal = moments.deviation == 0
     if not np.isfinite(bounds).all():
         estimate.mark_too_few(equal, "all cases are equal, so that their spread is unknown")

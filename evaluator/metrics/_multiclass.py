@@ -15,7 +15,7 @@ from evaluator.metrics._catalogue import (
     METRICS,
     PREDICTED_POSITIVES,
     RECALL,
-    TOP_COUNTS,
+    ByName,
     Rate,
 )
 from evaluator.metrics._checks import MetricsInputError
@@ -31,7 +31,14 @@ from evaluator.metrics._estimates import (
     divide,
 )
 from evaluator.metrics._levels import IntArray
-from evaluator.metrics._linear import TINY, SurveyDesign, UnitEstimate, blindness, mean_of
+from evaluator.metrics._linear import (
+    TINY,
+    SurveyDesign,
+    UnitEstimate,
+    blindness,
+    mean_of,
+    weigh,
+)
 from evaluator.metrics._means import (
     EVEN,
     MAX_LOG_LOSS,
@@ -98,6 +105,17 @@ class MulticlassLevel:
         return [self.rows.prediction == number for number in self.numbers]
 
     @property
+    def outputs(self) -> list[FloatArray]:
+        """The scores, and last the predictions, as a comparison takes them."""
+        scores = [] if self.rows.scores is None else list(self.rows.scores.T)
+        return [*scores, self.rows.prediction.astype(float)]
+
+    @property
+    def parts(self) -> list[BoolArray]:
+        """The rows of each class, and those that were predicted as it."""
+        return [*self.of_class, *self.decided]
+
+    @property
     def answered(self) -> BoolArray:
         """Which cases have a prediction; of the others the candidate abstained."""
         answered: BoolArray = self.rows.prediction != ABSTAINED
@@ -159,6 +177,11 @@ def _right(at: MulticlassLevel) -> FloatArray:
     return at.right.astype(float)
 
 
+def _right_or_silent(at: MulticlassLevel) -> FloatArray:
+    # An abstention is better than a wrong answer.
+    return np.where(at.answered, 2.0 * at.right - 1, 0.0)
+
+
 def _share(
     hits: Callable[[MulticlassLevel], BoolArray], classes: int = 0
 ) -> LevelMetric[MulticlassLevel]:
@@ -186,15 +209,36 @@ def _selective_accuracy() -> LevelMetric[MulticlassLevel]:
     def measure(at: MulticlassLevel) -> Estimate:
         return at.design.rate(at.right, at.answered, _NO_ANSWER, at.confidence)
 
-    def merit(at: MulticlassLevel) -> FloatArray:
-        # An abstention is better than a wrong answer.
-        return np.where(at.answered, 2.0 * at.right - 1, 0.0)
-
     return LevelMetric(
         measure,
         PairedTest(
             lambda at: at.design.ratio(at.right, at.answered),
-            merit,
+            _right_or_silent,
+            _MIN_ANSWERED,
+            skewed=True,
+            largest=1.0,
+        ),
+    )
+
+
+def _f1_micro() -> LevelMetric[MulticlassLevel]:
+    """Give all forms of F1 of all classes pooled, which is a share of answers and of labels."""
+
+    def of_rows(at: MulticlassLevel) -> FloatArray:
+        # A wrong answer is one too many and one too few; where there is none, one too few.
+        return (1 + at.answered) / 2
+
+    def measure(at: MulticlassLevel) -> Estimate:
+        design = at.design
+        weight = weigh(design.weight * of_rows(at))
+        sums = design.of_pairs(design.pairs.add_up(weight, at.right.astype(np.intp), 2))
+        return design.unit_rate(sums[..., 1], sums[..., 0]).rate(NO_ROWS, at.confidence)
+
+    return LevelMetric(
+        measure,
+        PairedTest(
+            lambda at: at.design.ratio(at.right, of_rows(at)),
+            _right_or_silent,
             _MIN_ANSWERED,
             skewed=True,
             largest=1.0,
@@ -474,7 +518,7 @@ def _one_vs_one(at: MulticlassLevel) -> LinearisedEstimate:
 
 _RATES = {name: rate for name in AVERAGED if (rate := METRICS[name].rate)}
 
-MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
+_OF_CLASSES: dict[str, LevelMetric[MulticlassLevel]] = {
     "accuracy": _share(lambda at: at.right),
     "cohen_kappa": _kappa(lambda one, other: (one != other).astype(np.intp)),
     "quadratic_weighted_kappa": _kappa(lambda one, other: (one - other) ** 2),
@@ -490,6 +534,7 @@ MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     "selective_accuracy": _selective_accuracy(),
     "precision_micro": _selective_accuracy(),
     "recall_micro": _share(lambda at: at.right),
+    "f1_micro": _f1_micro(),
     "balanced_accuracy": _macro(RECALL, possible=True),
     **{f"{name}_macro": _macro(rate) for name, rate in _RATES.items()},
     **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
@@ -516,6 +561,9 @@ MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = {
     "top_label_calibration_error": LevelMetric(_top_label_calibration_error),
     "classwise_calibration_error": LevelMetric(_classwise_calibration_error),
     "class_calibration_error": LevelMetric(_class_calibration_error),
-    **{f"top_{count}_accuracy": _share(_in_top(count), count) for count in TOP_COUNTS},
 }
+
+MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = ByName(
+    _OF_CLASSES, {"top_{k}_accuracy": lambda k: _share(_in_top(k), k)}
+)
 """All metrics of a multiclass classifier, by name."""

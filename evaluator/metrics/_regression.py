@@ -56,6 +56,16 @@ class RegressionLevel:
     confidence: float
 
     @property
+    def outputs(self) -> list[FloatArray]:
+        """The predictions, as a comparison takes them."""
+        return [self.rows.prediction]
+
+    @property
+    def parts(self) -> list[BoolArray]:
+        """None: no metric has a bound but for shares of all cases."""
+        return []
+
+    @property
     def error(self) -> FloatArray:
         """Prediction minus label, shape (rows,)."""
         return self.rows.prediction - self.rows.label

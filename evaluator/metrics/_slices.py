@@ -11,6 +11,7 @@ from evaluator.metrics._checks import MetricsInputError
 from evaluator.metrics._estimates import measure_levels, to_tidy_frame
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
+    UNSCORED,
     TaskOptions,
     binary_rows,
     level_reader,
@@ -48,17 +49,19 @@ def slice_metrics(
     frame
         One row a case; it may have no rows. It is not changed.
     label
-        Column of the truth; of a binary classifier 1 for the positive class.
+        Column of the truth; of a binary classifier 1 for the positive class. Of a ranking a case is
+        a query, and its truth JSON: grades by item, or a list of items of grade 1.
     score
         Binary: column of the score of the positive class. Multiclass: the column of each
-        class's probability, which declares the classes. Regression has none.
+        class's probability, which declares the classes. Regression and ranking have none.
     prediction
         Column of the decision, in the label's values. Without it a binary classifier decides for
-        the positive class from a score of 0.5 on, a multiclass one for the highest score.
+        the positive class from a score of 0.5 on, a multiclass one for the highest score. Of a
+        ranking a list of items, the best one first, as JSON.
     slices
         One to four columns whose values make the slices.
     task
-        "binary_classification", "multiclass_classification" or "regression".
+        "binary_classification", "multiclass_classification", "ranking" or "regression".
     classes
         Multiclass: all classes, in their order. Then no figure depends on which classes occur in
         the frame: labels and predictions of others are refused, scores must be of just these, and
@@ -152,8 +155,8 @@ def slice_metrics(
     options = TaskOptions(task, classes, abstains, tolerance, limits_level)
     if limits is not None and task != "regression":
         raise MetricsInputError(f"`limits` are for regression, not {task}")
-    if task == "regression" and prediction is None:
-        raise MetricsInputError("a regression needs a prediction column")
+    if task in UNSCORED and prediction is None:
+        raise MetricsInputError(f"a {task} needs a prediction column")
     if score is None and prediction is None:
         raise MetricsInputError("give a score column, a prediction column, or both")
     if score is not None and isinstance(score, str) == (task == "multiclass_classification"):

@@ -115,7 +115,8 @@ class AuditSpec(SpecModel):
 
     task: TaskName = Field(default="binary", examples=["multiclass"])
     """What candidates are asked about each case: whether it is positive (`binary`), of which of
-    several classes it is (`multiclass`), or how much something is (`regression`)."""
+    several classes it is (`multiclass`), how much something is (`regression`), or which items come
+    first (`ranking`; a case is a query then)."""
 
     label: LabelSpec | None = Field(default=None, examples=[{"column": "late", "positive": 1}])
     """Where the truth stands; needed as soon as there are candidates."""
@@ -140,7 +141,8 @@ class AuditSpec(SpecModel):
         default=BinaryTask.headline_metrics, min_length=1, examples=[["accuracy", "roc_auc"]]
     )
     """What is measured on every slice; the first ones stand at the top of the report. By default it
-    is what is usual for the audit's `task`."""
+    is what is usual for the audit's `task`. The number in a name such as `top_3_accuracy` or
+    `ndcg_at_10` may be any from 1 on."""
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1, examples=[0.95])
     """How sure the intervals are: 0.95 means that 95 of 100 hold the true value."""
@@ -615,7 +617,7 @@ def _check_task(spec: AuditSpec) -> None:
     measures = () if spec.fairness is None else spec.fairness.measures
     losses = () if spec.weak_slices is None else (spec.weak_slices.loss,)
     for key, names, known in (
-        ("metrics", spec.metrics, task.metrics()),
+        ("metrics", [one for one in spec.metrics if not task.has_metric(one)], task.metrics()),
         ("fairness.measures", measures, task.fairness_measures()),
         ("weak_slices.loss", losses, task.losses),
     ):

@@ -498,7 +498,8 @@ class RecordedCandidate(LabellingCandidate):
     prediction: str | None = Field(default=None, examples=["decision"])
     """The recording's column that holds the decision that was made, in the label's values or those
     of `label_values`; without it the decision follows from `threshold`, or is the most probable
-    class. Of a regression: the column of the number that was given."""
+    class. Of a regression: the column of the number that was given. Of a ranking: that of the items
+    that were given, as a JSON list, the best one first."""
 
     low: str | None = Field(default=None, min_length=1, examples=["at_least"])
     """Of a regression: the recording's column of the lower limit that was given with the number, if

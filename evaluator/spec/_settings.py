@@ -150,7 +150,7 @@ class WeakSlicesSpec(SpecModel):
     """What "worse" means, by the audit's `task`: of a binary one `error_rate`,
     `false_negative_rate`, `false_positive_rate`, and `log_loss` and `brier`, which need scores; of
     classes `error_rate`, and these two; of numbers `absolute_error`, the default then, or
-    `squared_error`."""
+    `squared_error`; of rankings `ndcg_shortfall`, which is 1 - NDCG at 10."""
 
     conditions: int = Field(default=2, ge=1, le=3, strict=True, examples=[2])
     """How many conditions a slice has at most. Three take about ten times as long as two."""

@@ -1,6 +1,7 @@
-"""Candidates of every kind are asked for classes and for numbers; what is neither is refused."""
+"""Candidates are asked for classes, for numbers and for rankings; what is none is refused."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import joblib
 import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import skops.io
 from skl2onnx import to_onnx
@@ -16,9 +18,9 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from evaluator.candidates import open_scorer, predict, recording_issues
-from evaluator.errors import CandidateError
+from evaluator.errors import CandidateError, IntakeError
 from evaluator.evidence import digest_of_file
-from evaluator.spec import LabelSpec, Task, task_of
+from evaluator.spec import ColumnSpec, LabelSpec, Task, task_of
 from evaluator_tests.candidates import scoring_server as endpoint
 from evaluator_tests.candidates.conftest import candidate_of
 from evaluator_tests.candidates.worlds import own
@@ -386,3 +388,123 @@ def test_columns_of_probabilities_without_names_need_an_order(tmp_path: Path) ->
     error = refusal(candidate_of(**told), tmp_path, "multiclass")
     assert "its labels contradict its probabilities" in error.what
     assert json.dumps(error.fix)
+
+
+RANKING_TASK = task_of("ranking", LabelSpec(column="truth"))
+RANKED = [["d3", "d7"], [], ["d7"]]
+
+
+def queries() -> pd.DataFrame:
+    cases = cases_of("regression").head(len(RANKED))
+    return cases.assign(label=['{"d3": 2}', '{"d3": 1, "d7": 1}', "{}"])
+
+
+def ranked(home: Path, said: list[Any], name: str = "one.csv", **told: Any) -> Any:
+    frame = pd.DataFrame({"id": queries()["id"], "said": said}).iloc[::-1]
+    if name.endswith(".csv"):
+        frame["said"] = [one if isinstance(one, str) else json.dumps(one) for one in frame["said"]]
+        frame.to_csv(home / name, index=False)
+    else:
+        frame.to_parquet(home / name)
+    settings = {"kind": "recorded", "path": name, "features": None, "prediction": "said"}
+    return candidate_of(**settings, **told)
+
+
+def rankings_of(candidate: Any, home: Path, cases: pd.DataFrame) -> pd.DataFrame:
+    with open_scorer(candidate, home, task=RANKING_TASK) as scorer:
+        return predict(candidate, scorer, cases, task=RANKING_TASK)
+
+
+@pytest.mark.parametrize("name", ["one.csv", "one.parquet"])
+def test_rankings_are_recorded_as_json_or_as_lists(name: str, tmp_path: Path) -> None:
+    candidate = ranked(tmp_path, RANKED, name)
+    found = rankings_of(candidate, tmp_path, queries())
+    assert found["label"].tolist() == queries()["label"].tolist()
+    assert found["prediction"].tolist() == [*map(json.dumps, RANKED)]
+    none = rankings_of(candidate, tmp_path, queries().iloc[:0])
+    assert list(none.columns) == list(found.columns)
+
+
+def test_an_endpoint_gives_rankings(tmp_path: Path) -> None:
+    said = dict(zip(queries()["id"], RANKED, strict=True))
+    candidate = {"kind": "http", "path": None, "version": "1", "batch_size": 2}
+    with endpoint.running() as server:
+        candidate = candidate_of(url=server.url, **candidate)
+        told = endpoint.scores(lambda rows: [{"id": r["id"], "score": said[r["id"]]} for r in rows])
+        server.faults = [told] * 2
+        found = rankings_of(candidate, tmp_path, queries())
+        assert found["prediction"].tolist() == [*map(json.dumps, RANKED)]
+        said["c1"] = ["d3", "d3"]
+        server.faults = [told] * 2
+        with pytest.raises(CandidateError) as caught:
+            rankings_of(candidate, tmp_path, queries())
+    assert "1 of 2 scores in its answer are no rankings (an item stands there twice in 1)" in (
+        caught.value.what
+    )
+
+
+def test_what_is_no_ranking_fails_the_slice_with_the_reasons(tmp_path: Path) -> None:
+    candidate = ranked(tmp_path, ["d3 d7", ["d3", "d3"], ["d7"]])
+    with pytest.raises(CandidateError) as caught:
+        rankings_of(candidate, tmp_path, queries())
+    assert "2 of 3 values of 'said' in the recording are no rankings" in caught.value.what
+    assert "it is no JSON in 1" in caught.value.what
+    assert "an item stands there twice in 1" in caught.value.what
+    assert "label_values" not in caught.value.fix
+
+
+def test_a_query_without_a_ranking_fails_the_slice_and_an_empty_one_does_not(
+    tmp_path: Path,
+) -> None:
+    candidate = ranked(tmp_path, ["", [], ["d7"]])
+    with pytest.raises(CandidateError, match="1 of 3 cases have no 'said'"):
+        rankings_of(candidate, tmp_path, queries())
+
+
+def test_grades_of_a_recording_are_compared_whatever_their_order(tmp_path: Path) -> None:
+    candidate = ranked(tmp_path, ['["d3"]', '["d7","d3"]', '{"d7": -1}'], label="said")
+    found = recording_issues(candidate, tmp_path, queries(), task=RANKING_TASK)
+    assert {one.kind: one.examples for one in found} == {
+        "unknown_labels": ("c2",),
+        "conflicting_labels": ("c0",),
+    }
+
+
+def test_labels_that_are_no_grades_are_refused_with_the_reasons() -> None:
+    labels = pa.chunked_array([['{"d3": 2}', None, "d3", '{"d3": -1}', '{"d3": -2}']])
+    column = ColumnSpec(type="string")
+    with pytest.raises(IntakeError) as caught:
+        RANKING_TASK.knowing(column, labels)
+    assert caught.value.what == (
+        "3 of 4 labels in 'truth' are no grades of items"
+        " (a grade is below 0 or infinite in 2, it is no JSON in 1)"
+    )
+    fine = pa.chunked_array([['["d7", 3]', None], ['{"d3": 2.0, "a": 0.5}']])
+    assert RANKING_TASK.knowing(column, fine).encode_labels(fine).to_pylist() == [
+        '{"3": 1, "d7": 1}',
+        None,
+        '{"a": 0.5, "d3": 2}',
+    ]
+
+
+def test_a_reader_is_told_the_first_items_and_the_highest_grades() -> None:
+    assert RANKING_TASK.word("[]") == "none"
+    assert RANKING_TASK.word('["d3", "d7"]') == "d3, d7"
+    assert RANKING_TASK.word('{"d3": 1, "d7": 2.5}') == "d7 (2.5), d3 (1)"
+    assert RANKING_TASK.word(json.dumps([*"abcdefg"])) == "a, b, c, d, e and 2 more"
+
+
+def test_trecs_files_become_columns_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "candidates.md"
+    text = page.read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "qrels.txt").write_text("q1 0 7 2\nq1 0 d3 0\nq2 0 d3 -2\n")
+    run = "q2 Q0 d3 1 9.5 mine\nq1 Q0 d3 2 0.1 mine\nq1 Q0 7 1 0.3 mine\n"
+    (tmp_path / "run.txt").write_text(run)
+    monkeypatch.chdir(tmp_path)
+    made: dict[str, Any] = {"json": json, "pd": pd}
+    exec(code, made)  # noqa: S102 - the page's own example is what is tested
+    assert made["relevant"] == {"q1": '{"7": 2, "d3": 0}', "q2": '{"d3": 0}'}
+    assert made["ranking"].to_dict() == {"q1": '["7", "d3"]', "q2": '["d3"]'}

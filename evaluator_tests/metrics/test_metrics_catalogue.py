@@ -1,5 +1,6 @@
 """Every metric of the catalogue goes every way that figures are made, or says why it does not."""
 
+import json
 import re
 from functools import cache
 from typing import Any
@@ -23,10 +24,13 @@ from evaluator.metrics import (
 )
 from evaluator.metrics._binary import BINARY
 from evaluator.metrics._multiclass import MULTICLASS
+from evaluator.metrics._rankings import RANKING
 from evaluator.metrics._regression import REGRESSION
 
 CLASSES = "abcdef"
-METRICS_OF_TASKS = [(name, task) for name, info in METRICS.items() for task in info.tasks]
+# Members of families that are not listed, beside all that are.
+UNLISTED = ["top_4_accuracy", "ndcg_at_2", "precision_at_7", "recall_at_1000"]
+METRICS_OF_TASKS = [(name, task) for name in (*METRICS, *UNLISTED) for task in METRICS[name].tasks]
 RATES = [n for n, info in METRICS.items() if info.rate and "binary_classification" in info.tasks]
 DESIGNS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -43,6 +47,7 @@ OPTIONS: dict[str, Any] = {
 LABEL = {
     "binary_classification": "late",
     "multiclass_classification": "kind",
+    "ranking": "relevant",
     "regression": "delay",
 }
 
@@ -58,6 +63,7 @@ def cases() -> pd.DataFrame:
             "late": (draws.random(rows) < 1 / (1 + np.exp(-odds))).astype(int),
             "delay": draws.normal(30, 5, rows),
             "kind": draws.choice(list(CLASSES), rows),
+            "relevant": draws.choice(['{"d0": 2, "d1": 1}', '["d2", "d8"]', "{}"], rows),
             "region": draws.choice(["east", "west"], rows),
             "day": draws.integers(0, 60, rows),
             "weight": draws.integers(1, 4, rows).astype(float),
@@ -73,6 +79,9 @@ def cases() -> pd.DataFrame:
         shares = draws.dirichlet(np.ones(6), rows) + likely / noise
         frame[[f"{name} {one}" for one in CLASSES]] = shares / shares.sum(axis=1, keepdims=True)
         frame[f"{name} kind"] = np.array(list(CLASSES))[shares.argmax(axis=1)]
+        drawn = draws.random((rows, 30)) - 0.5 / noise * (np.arange(30) < 9)
+        ranked = [[f"d{item}" for item in one] for one in drawn.argsort(axis=1)[:, :14]]
+        frame[f"{name} relevant"] = [json.dumps(one) for one in ranked]
         frame[f"{name} kind or none"] = frame[f"{name} kind"].where(
             draws.random(rows) < 1 - noise / 4
         )
@@ -83,6 +92,7 @@ def scores(name: str, task: str) -> Any:
     return {
         "binary_classification": f"{name} score",
         "multiclass_classification": {one: f"{name} {one}" for one in CLASSES},
+        "ranking": None,
         "regression": None,
     }[task]
 
@@ -121,11 +131,11 @@ def measured(metric: str, task: Any, name: str = "new", **design: Any) -> pd.Dat
 
 def compared(metric: str, task: Any, **design: Any) -> pd.DataFrame:
     names = ["old", "new"]
-    of_regression = task == "regression"
+    unscored = scores("new", task) is None
     return compare_candidates(
         cases(),
         label=LABEL[task],
-        scores=None if of_regression else {name: scores(name, task) for name in names},
+        scores=None if unscored else {name: scores(name, task) for name in names},
         predictions={name: predictions(name, metric, task) for name in names},
         limits=limits_of(names, metric),
         baseline="old",
@@ -218,17 +228,31 @@ def test_all_forms_of_a_metric_are_registered_where_its_row_says_that_there_are_
     registries: dict[str, Any] = {
         "binary_classification": BINARY,
         "multiclass_classification": MULTICLASS,
+        "ranking": RANKING,
         "regression": REGRESSION,
     }
     for task, registry in registries.items():
         rates = RATES if task == "binary_classification" else []
-        assert set(registry) == {
+        names = {
             name for name, of_task in METRICS_OF_TASKS if of_task == task and name not in rates
         }
-        for name, forms in registry.items():
+        assert set(registry) <= names
+        for name in names:
             info = METRICS[name]
             # Of single classes there are the tests of a binary classifier.
-            assert (forms.paired is None) == bool(info.no_paired_test or info.per_class), name
+            without = bool(info.no_paired_test or info.per_class)
+            assert (registry[name].paired is None) == without, name
+
+
+def test_a_family_has_a_member_for_each_number_from_1_on() -> None:
+    assert METRICS["ndcg_at_7"].title == "NDCG at 7"
+    assert "first 7." in METRICS["recall_at_7"].description
+    for name in ("ndcg_at_7", "top_12_accuracy", "precision_at_1000"):
+        assert METRICS[name].name == name
+        assert name not in list(METRICS)
+    for name in ("ndcg_at_0", "ndcg_at_07", "ndcg_at_-1", "ndcg_at_", "ndcg_at_k", "map_at_7", ""):
+        assert name not in METRICS
+    assert METRICS.get("ndcg_at_10000") is None
 
 
 def test_a_new_rate_is_one_row_of_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,9 +155,21 @@ def test_an_abstention_is_an_answer_that_no_label_has_but_for_shares_of_what_was
     for name in ("precision", "recall", "f1"):
         function = getattr(reference, f"{name}_score")
         of_labels: Any = {"labels": CLASSES, "zero_division": np.nan}
-        for average in ("macro", "weighted"):
+        for average in ("macro", "micro", "weighted"):
             wanted = function(frame["label"], filled, average=average, **of_labels)
             assert found[f"{name}_{average}"] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_without_abstentions_micro_f1_is_the_accuracy_with_its_exact_interval() -> None:
+    table = measured(some_cases(), prediction="prediction", metrics=["accuracy", "f1_micro"])
+    columns = ["value", "low", "high"]
+    accuracy, f1 = (table.loc[table.metric == one, columns] for one in ("accuracy", "f1_micro"))
+    np.testing.assert_allclose(f1, accuracy, rtol=1e-9)
+    silent = abstaining()
+    told: dict[str, Any] = {"prediction": "prediction", "abstains": True, "metrics": ["f1_micro"]}
+    once = measured(silent, **told)
+    assert (once.low < once.value).all()
+    assert (once.value < once.high).all()
 
 
 def test_coverage_and_selective_accuracy_have_the_exact_interval_of_a_rate() -> None:

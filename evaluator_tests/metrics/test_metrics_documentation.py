@@ -16,6 +16,7 @@ from evaluator.metrics import (
     _linear as linear,
     _means as means,
     _multiclass as multiclass,
+    _rankings as rankings,
     _regression as regression,
     fairness,
 )
@@ -54,6 +55,7 @@ def test_the_page_on_metrics_names_the_numbers_of_cases_that_the_code_asks_for()
     assert f"| {kappa} than the commonest |" in text
     outside = f"{regression.MIN_OUTSIDE} labels outside"
     assert f"unseen | {regression.MIN_FOR_SQUARES} cases, {outside} |" in text
+    assert f"Hall's, for a mean | {rankings.MIN_QUERIES} queries |" in text
     assert f"at least {linear.MIN_CLUSTERS} are needed" in " ".join(text.split())
 
 
@@ -66,6 +68,7 @@ def test_the_page_on_comparison_names_the_numbers_of_cases_that_the_code_asks_fo
     assert f"| {means.MIN_CASES} cases, {binary.MIN_FOR_A_LOSS} of each class |" in text
     assert f"| {means.MIN_CASES} cases |" in text
     assert f"| {regression.MIN_FOR_SQUARES} cases |" in text
+    assert f"| {rankings.MIN_QUERIES} queries, {flips} of other values |" in text
 
 
 def test_the_page_on_fairness_names_every_measure_and_the_default_support() -> None:

@@ -451,7 +451,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
         ({"reference": {"age": "a"}}, "must name a value of each"),
         ({"confidence": 95}, "between 0 and 1"),
         ({"minimum_support": 0}, "at least 1"),
-        ({"task": "ranking"}, "task must be one of"),
+        ({"task": "clustering"}, "task must be one of"),
         ({"attributes": ["nowhere"]}, "no column 'nowhere'"),
         ({"score": {1: "label"}}, "positive class's score"),
     ],

@@ -153,7 +153,7 @@ def test_a_group_that_was_not_declared_is_refused(cases: pd.DataFrame) -> None:
         ({"slices": []}, "one to 4 different columns"),
         ({"slices": ["region", "region"]}, "one to 4 different columns"),
         ({"confidence": 95}, "between 0 and 1"),
-        ({"task": "ranking"}, "task must be one of"),
+        ({"task": "clustering"}, "task must be one of"),
         ({"task": "regression"}, "needs a prediction column"),
         ({"task": "multiclass_classification"}, "a mapping from each class to its column"),
         ({"groups": {"country": ["a"]}}, "which are no slice columns"),
@@ -242,6 +242,13 @@ def test_every_metric_of_the_registry_is_measured_for_its_tasks() -> None:
             task="multiclass_classification",
             classes=list("xyz"),
             abstains=True,
+        ),
+        "ranking": slice_metrics(
+            frame.assign(truth='["x"]', list='["y", "x"]'),
+            label="truth",
+            prediction="list",
+            slices=["region"],
+            task="ranking",
         ),
         "regression": slice_metrics(
             frame,

@@ -1,5 +1,6 @@
 """Weights and clusters: what an estimate rests on where cases are not independent and alike."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "classes": list(CLASSES),
         "abstains": True,
     },
+    "ranking": {"label": "relevant", "prediction": "ranked"},
     "regression": {
         "label": "minutes",
         "prediction": "expected",
@@ -46,6 +48,9 @@ def some_cases(rows: int, prevalence: float, seed: int = 1) -> pd.DataFrame:
     frame = frame.assign(**{"from": frame["expected"] - width, "to": frame["expected"] + width})
     frame["decided"] = np.where(random.random(rows) < 0.9, given.argmax(axis=1), np.nan)
     frame = frame.assign(**{f"score {number}": given[:, number] for number in CLASSES})
+    grades = ['{"a": 2, "b": 1}', '["c"]', '["b", "d"]', "{}"]
+    frame["relevant"] = random.choice(grades, rows, p=[0.4, 0.3, 0.2, 0.1])
+    frame["ranked"] = [json.dumps(list(random.permutation([*"abcdefghi"]))) for _ in range(rows)]
     return frame.assign(place="here", day=np.arange(rows), one=1.0)
 
 

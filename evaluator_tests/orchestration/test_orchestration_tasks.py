@@ -1,5 +1,6 @@
-"""Audits of several classes and of numbers, from raw files to certificates that are verified."""
+"""Audits of classes, numbers and rankings, from raw files to certificates that are verified."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from sklearn.metrics import (
     mean_absolute_error,
     mean_pinball_loss,
     mean_squared_error,
+    ndcg_score,
     precision_score,
     r2_score,
     recall_score,
@@ -72,7 +74,11 @@ def trained(task: str, frame: pd.DataFrame) -> Any:
 
 
 def audit_of(task: str, audit: str = "shop", **settings: Any) -> Audit:
-    label = {"type": "category", "allowed": list(CLASSES)}
+    label = {
+        "multiclass": {"type": "category", "allowed": list(CLASSES)},
+        "ranking": {"type": "string"},
+        "regression": {"type": "float"},
+    }
     recorded = {"kind": "recorded", "path": "said.csv", "prediction": "said"}
     is_number = task == "regression"
     attributes = {
@@ -87,7 +93,7 @@ def audit_of(task: str, audit: str = "shop", **settings: Any) -> Audit:
                 "kind": {"type": "category", "required": True, "allowed": ["new", "old"]},
                 "amount": {"type": "float", "required": True},
                 "age": {"type": "float", "required": True},
-                "truth": {"type": "float"} if is_number else label,
+                "truth": label[task],
             },
         },
         "label": {"column": "truth", **({"tolerance": 10.0} if is_number else {})},
@@ -583,3 +589,99 @@ def test_what_predictions_do_not_give_is_found_in_every_table_of_the_task(
     for name, what in found.items():
         assert f": {changed[name]} is " in what
         assert ", recomputed " in what
+
+
+ITEMS = [f"d{number}" for number in range(30)]
+
+
+def queries() -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
+    """Make queries with grades of all items, and what two systems score them; some lack grades."""
+    generator = np.random.default_rng(20)
+    frame = world("regression").drop(columns="truth")
+    grades = generator.choice([0, 0, 0, 0, 0, 1, 2, 3], (len(frame), len(ITEMS)))
+    grades[::25] = 0
+    noise = {"said": 2.0, "model": 0.7}
+    return (
+        frame,
+        grades,
+        {n: grades + generator.normal(0, o, grades.shape) for n, o in noise.items()},
+    )
+
+
+def test_rankings_go_from_raw_files_to_certificates_that_are_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    frame, grades, scores = queries()
+    # What is not mentioned has the grade 0.
+    truth = [
+        json.dumps({item: int(grade) for item, grade in zip(ITEMS, of_query, strict=True) if grade})
+        for of_query in grades
+    ]
+    for day, part in frame.assign(truth=truth).groupby("day"):
+        path = home.landing("shop") / f"cases-{day}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.drop(columns="day").to_csv(path, index=False)
+    ranked = {
+        name: [[ITEMS[place] for place in order] for order in np.argsort(-of_system, axis=1)]
+        for name, of_system in scores.items()
+    }
+    said = pd.DataFrame({"id": frame["case"], "said": map(json.dumps, ranked["said"])})
+    said.to_csv(home.root / "said.csv", index=False)
+    listed = pd.DataFrame({"id": frame["case"], "said": ranked["model"]})
+    listed.to_parquet(home.root / "model.parquet")
+    recorded = {"kind": "recorded", "prediction": "said"}
+    metrics = ["ndcg_at_10", "ndcg_at_7", "precision_at_4", "recall_at_4", "mean_reciprocal_rank"]
+    audit = audit_of(
+        "ranking",
+        candidates=[
+            {"name": "said", "path": "said.csv", "baseline": True, **recorded},
+            {"name": "model", "path": "model.parquet", **recorded},
+        ],
+        metrics=metrics,
+        gates=[
+            {"metric": "ndcg_at_7", "at_least": 0.4},
+            {"metric": "ndcg_at_10", "not_worse_than_baseline_by": 0.1, "candidate": "model"},
+            {"kind": "fairness", "measure": "ranking_gap", "limit_difference": 0.4},
+            {"kind": "complete"},
+        ],
+        examples={"columns": ["amount"]},
+    )
+
+    summary = run(audit, home)
+
+    assert summary.faults == []
+    state = AuditState(audit, home)
+    judged = summary.judged
+    assert judged is not None
+    assert not any("possible" in remark for remark in judged.scorecard.remarks)
+    assert {one.candidate: one.outcome for one in judged.outcomes} == {
+        "said": "certified",
+        "model": "certified",
+    }
+    known = (grades > 0).any(axis=1)
+    for name, of_system in scores.items():
+        order = np.argsort(-of_system, axis=1)
+        hits = np.take_along_axis(grades > 0, order, axis=1)
+        found = hits[:, :4].sum(axis=1)
+        expected = {
+            "ndcg_at_10": ndcg_score(grades[known], of_system[known], k=10),
+            "ndcg_at_7": ndcg_score(grades[known], of_system[known], k=7),
+            "precision_at_4": (found / 4).mean(),
+            "recall_at_4": (found[known] / hits[known].sum(axis=1)).mean(),
+            "mean_reciprocal_rank": (1 / (1 + hits[known].argmax(axis=1))).mean(),
+        }
+        assert overall(state, name) == pytest.approx(expected, rel=1e-12)
+    table = judged.scorecard.measurements
+    rests_on = table[(table["level"] == "overall") & (table["candidate"] == "said")]
+    assert rests_on.set_index("metric")["n_effective"].to_dict() == dict.fromkeys(
+        metrics, known.sum()
+    ) | {"precision_at_4": len(known)}
+    for name in ("comparisons", "ranks", "fairness", "additional_measurements"):
+        assert len(getattr(judged.scorecard, name)) > 0, name
+    content = state.store.read_bytes(state.require("certificate"), statement_name("said"))
+    reports = verify_all(content, state.store.url, now=datetime.now(UTC))
+    assert [(report.problems, report.not_checked) for report in reports] == [((), ()), ((), ())]
+    page = page_of(state).content.decode()
+    assert "NDCG at 7" in page
+    assert run(audit, home).computed == 0

@@ -14,6 +14,7 @@ CLASSES = ["low", "middle", "high"]
 LABELS = {
     "binary": {"type": "integer", "allowed": [0, 1]},
     "multiclass": {"type": "category", "allowed": CLASSES},
+    "ranking": {"type": "string"},
     "regression": {"type": "float"},
 }
 RECORDED = {"name": "one", "kind": "recorded", "path": "one.csv", "prediction": "said"}
@@ -194,6 +195,23 @@ def test_classes_are_those_of_the_label_in_their_order_or_else_of_its_column() -
         ("several", {"column": {"type": "float"}}, "task"),
         ("multi-label", {"column": {"type": "category"}}, "several labels a case are not audited"),
         ("multiclass", {"label": {"column": ["one", "other"]}}, "several labels a case"),
+        ("binary", {"metrics": ["top_7_accuracy"]}, "'top_7_accuracy' is of no binary task"),
+        ("multiclass", {"metrics": ["top_0_accuracy"]}, "there is no metric 'top_0_accuracy'"),
+        ("ranking", {"metrics": ["accuracy"]}, "'accuracy' is of no ranking task"),
+        ("ranking", {"column": {"type": "float"}}, "is of type float, and holds no grades"),
+        ("ranking", {"column": {"type": "category"}}, "is of type category, and holds no grades"),
+        ("ranking", {"label": {"column": "truth", "classes": ["a", "b"]}},
+         "it says nothing of a ranking task"),
+        ("ranking", {"candidate": {"prediction": None}}, "there are no outputs"),
+        ("ranking", {"candidate": {"score": "p"}}, "it says nothing of a ranking task"),
+        ("ranking", {"candidate": {"abstains": True}}, "it says nothing of a ranking task"),
+        ("ranking", {"candidate": {"isolate": "process"}}, "no code runs here"),
+        ("ranking", {"candidate": {"timeout": 3.0}}, "no code runs here"),
+        ("ranking", {"candidates": [{"name": "one", "path": "one.skops", "features": ["place"]}]},
+         "no artifact of kind skops ranks items"),
+        ("ranking", {"candidates": [{"name": "one", "kind": "onnx", "path": "one.onnx",
+                                     "features": ["place"]}]},
+         "no artifact of kind onnx ranks items"),
     ],
 )  # fmt: skip
 def test_what_is_of_another_task_is_refused_by_name(
@@ -237,3 +255,10 @@ def test_what_is_logged_of_a_candidate_is_what_its_task_rests_on(task: str) -> N
     scores = {"scores": {"low": "a", "middle": "b", "high": "c"}, "abstain_below": 0.4}
     sure = audit("multiclass", candidate={"prediction": None, **scores})
     assert sure.asks.settings(sure.candidates[0]) == {"abstain_below": 0.4}
+
+
+def test_a_metric_of_a_family_has_any_number() -> None:
+    gates = [{"metric": "ndcg_at_7", "at_least": 0.5}]
+    spec = audit("ranking", metrics=["ndcg_at_7", "recall_at_1000"], gates=gates)
+    assert spec.metrics == ("ndcg_at_7", "recall_at_1000")
+    assert audit("multiclass", metrics=["top_12_accuracy"]).metrics == ("top_12_accuracy",)

@@ -1,5 +1,6 @@
 """A recording: what any AI system gave, joined to the cases by their id."""
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Final
@@ -72,8 +73,7 @@ class RecordedScorer:
                 self._candidate,
                 f"{len(unknown)} of {len(decisions)} values of {self._candidate.prediction!r} in"
                 f" the recording {self._task.describe_unknown(self._candidate, unknown)}",
-                fix="say under `label_values` what it means by them, texts quoted, or name another"
-                " column under `prediction`",
+                fix=self._task.unknown_fix,
             )
         return read
 
@@ -180,11 +180,20 @@ def _read(candidate: RecordedCandidate, content: bytes, outputs: RecordedColumns
             )
     ids = [table[name].cast(pa.string()).to_pandas() for name in candidate.id_columns]
     columns = {"id": ids[0] if len(ids) == 1 else _joined(ids)} | {
-        name: table[column].cast(pa.string()).to_pandas() for name, column in texts.items()
+        name: _texts(table[column]) for name, column in texts.items()
     }
     for place, column in enumerate(outputs.numbers):
         columns[_NUMBER.format(place)] = _numbers(candidate, column, table[column])
     return pd.DataFrame(columns)
+
+
+def _texts(column: pa.ChunkedArray) -> pd.Series:
+    """Write values as texts, and those that have parts, such as lists, as JSON."""
+    if pa.types.is_nested(column.type):
+        values = [None if one is None else json.dumps(one) for one in column.to_pylist()]
+        column = pa.chunked_array([pa.array(values, pa.string())])
+    texts: pd.Series = column.cast(pa.string()).to_pandas()
+    return texts
 
 
 def _joined(parts: Sequence[pd.Series]) -> pd.Series:

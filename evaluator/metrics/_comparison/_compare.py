@@ -21,6 +21,7 @@ from evaluator.metrics._comparison._differences import (
 from evaluator.metrics._estimates import BoolArray
 from evaluator.metrics._inputs import (
     LEVEL_METRICS,
+    UNSCORED,
     BinaryRows,
     Survey,
     TaskOptions,
@@ -322,7 +323,7 @@ def _chosen_metrics(
     """Check the names of metrics; without any, take all that every candidate permits."""
     task = columns.options.task
     scored = all(name in columns.scores for name in candidates)
-    decided = task != "regression" or all(name in columns.predictions for name in candidates)
+    decided = task not in UNSCORED or all(name in columns.predictions for name in candidates)
     limited = all(name in columns.limits for name in candidates)
     names = select_metrics(
         metrics, columns.options, scored=scored, decided=decided, limited=limited

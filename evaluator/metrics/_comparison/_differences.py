@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import special
@@ -24,9 +24,7 @@ from evaluator.metrics._estimates import (
 from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import Spread, SurveyDesign, UnitSums
 from evaluator.metrics._means import MAX_SKEWNESS, Moments
-from evaluator.metrics._multiclass import MulticlassLevel
 from evaluator.metrics._rates import halve_towards
-from evaluator.metrics._regression import RegressionLevel
 
 _NO_LEAN = 1e-6
 _HALVINGS = 60
@@ -273,6 +271,25 @@ def compare_levels(
     return concat_levels(of_level(design) for design in designs)
 
 
+class ComparedLevel(Protocol):
+    """What a comparison needs of the rows of one level, of whatever task."""
+
+    @property
+    def design(self) -> SurveyDesign:
+        """How the rows came about."""
+        ...
+
+    @property
+    def outputs(self) -> list[FloatArray]:
+        """What the candidate said of every row: scores, and last what it decided."""
+        ...
+
+    @property
+    def parts(self) -> list[BoolArray]:
+        """The rows that bounded metrics rest on which are no share of all; of several, each."""
+        ...
+
+
 @dataclass(frozen=True)
 class _CandidateEstimate:
     """A candidate's metric at one level, as `PairedTest` has it, and what it was measured from."""
@@ -284,7 +301,7 @@ class _CandidateEstimate:
     # All outputs, shape (rows,) each, and those of them that the metric reads.
     outputs: list[FloatArray]
     read: list[FloatArray]
-    at: MulticlassLevel | RegressionLevel
+    at: ComparedLevel
 
     @classmethod
     def of(cls, metric: str, form: LevelMetric[Any], at: Any) -> "_CandidateEstimate":
@@ -292,7 +309,7 @@ class _CandidateEstimate:
         estimate, test = form.measure(at), form.paired
         if test is None or not isinstance(estimate, Estimate):
             raise TypeError("there is no paired test of this metric")
-        outputs = _outputs(at)
+        outputs = at.outputs
         if METRICS[metric].needs == "score":
             outputs = read = outputs[:-1]
         elif METRICS[metric].needs == "limits":
@@ -303,22 +320,12 @@ class _CandidateEstimate:
 
     def units(self) -> FloatArray:
         """Count the effective units of the smallest part that a bounded metric rests on."""
-        design, at = self.at.design, self.at
-        parts = [np.ones(len(self.merit), dtype=bool)]
-        if isinstance(at, MulticlassLevel) and not self.test.hits:
-            parts = [rows for rows in (*at.of_class, *at.decided) if rows.any()]
-        of_parts = np.array([effective_units(design, rows) for rows in parts])
+        parts = [] if self.test.hits else [rows for rows in self.at.parts if rows.any()]
+        parts = parts or [np.ones(len(self.merit), dtype=bool)]
+        of_parts = np.array([effective_units(self.at.design, rows) for rows in parts])
         # A class that a group does not have says nothing about it.
         units: FloatArray = np.where(of_parts > 0, of_parts, np.inf).min(axis=0)
         return np.where(np.isfinite(units), units, 0.0)
-
-
-def _outputs(at: MulticlassLevel | RegressionLevel) -> list[FloatArray]:
-    """Give what a candidate said of every row: scores, and last what it decided."""
-    if isinstance(at, RegressionLevel):
-        return [at.rows.prediction]
-    scores = [] if at.rows.scores is None else list(at.rows.scores.T)
-    return [*scores, at.rows.prediction.astype(float)]
 
 
 def _level_difference(
@@ -343,12 +350,13 @@ def _level_difference(
     if test.unseen is not None and test.unseen.instead is not None:
         reasons[few] += f"; {test.unseen.instead} need fewer"
     estimate.mark_too_few(few, reasons)
-    found = design.units(more | fewer if test.hits else _differ(one.read, other.read))
+    by_merit = test.hits or test.by_merit
+    found = design.units(more | fewer if by_merit else _differ(one.read, other.read))
     settings: dict[str, Any] = {}
-    if test.hits:
+    if by_merit:
         settings = decided_differently(error, clustered=design.cluster is not None)
     # A decision more or less moves the rates of two classes.
-    reach = np.inf if np.isinf(test.largest) else 1.0 if test.hits else 2.0
+    reach = np.inf if np.isinf(test.largest) else 1.0 if by_merit else 2.0
     is_scarce = bool((found < settings.get("least", 1)).any())
     units = one.units() if is_scarce and np.isfinite(reach) else design.n
     all_same = (design.n > 0) & (design.total(_differ(one.outputs, other.outputs)) == 0)

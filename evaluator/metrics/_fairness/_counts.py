@@ -12,8 +12,6 @@ from evaluator.metrics._fairness._clusters import ClusterSums, SurveySums
 from evaluator.metrics._fairness._gaps import GroupSummary, MeanSummary, RateSummary
 from evaluator.metrics._levels import IntArray, Level, combine_codes
 
-_MEAN_BOUNDS = (-1.0, 1.0)
-
 
 @dataclass(frozen=True)
 class ClusterCounts:
@@ -72,6 +70,8 @@ class GroupCounts:
     squares: FloatArray | None = None
     excess_squares: Mapping[int, FloatArray] = field(default_factory=dict)
     clusters: ClusterCounts | None = None
+    # What the cases of a mean are.
+    what: str = "cases"
 
     def of(self, level: Level, more: int) -> "GroupCounts":
         """Add up the cells of a level's groups, and append so many groups without cases."""
@@ -89,13 +89,13 @@ class GroupCounts:
             None if self.squares is None else added(self.squares),
             {number: added(sums) for number, sums in self.excess_squares.items()},
             None if clusters is None else clusters.of(level, level.groups),
+            self.what,
         )
 
     def parts(self, measure: FairnessMeasure, number: int) -> list[GroupSummary]:
         """Give what a measure compares: rates, or a mean."""
         if measure.rates:
             return [self._rate(measure, rate, number) for rate in measure.rates]
-        bounds = _MEAN_BOUNDS if measure.needs_score else (-np.inf, np.inf)
         cases, sums = self.confusion.sum(axis=(2, 3)), self.excess[number]
         survey = None
         if self.squares is not None:
@@ -108,7 +108,7 @@ class GroupCounts:
                     *entries.excess[number][:, 1:].T,
                 ),
             )
-        return [MeanSummary(self.rows, cases, "cases", sums, bounds, survey=survey)]
+        return [MeanSummary(self.rows, cases, self.what, sums, measure.bounds, survey=survey)]
 
     def _rate(self, measure: FairnessMeasure, rate: Rate, number: int) -> RateSummary:
         def count(confusion: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -181,6 +181,20 @@ class Counter:
     place: IntArray
     weight: FloatArray | None
     cluster: IntArray | None
+
+    def mean(self, values: FloatArray, what: str = "cases") -> GroupCounts:
+        """Add up the powers of a value of each case; of NaN there is none."""
+        there, rows = ~np.isnan(values), self.place // self.shape[1]
+        counter = replace(
+            self,
+            place=self.place[there],
+            weight=None if self.weight is None else self.weight[there],
+            cluster=None if self.cluster is None else self.cluster[there],
+        )
+        nothing = np.zeros(len(counter.place), np.intp)
+        counted = counter.count(nothing, nothing, 1, {0: values[there]})
+        every = np.bincount(rows, minlength=self.shape[0]).astype(float)
+        return replace(counted, rows=every, what=what)
 
     def count(
         self,

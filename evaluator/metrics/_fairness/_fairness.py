@@ -25,8 +25,10 @@ from evaluator.metrics._inputs import (
     read_survey,
 )
 from evaluator.metrics._levels import IntArray, Level, Slicing, cut_slices
+from evaluator.metrics._rankings import values_in
 
 _COMPARISONS: tuple[Comparison, ...] = ("difference", "ratio")
+_JUDGED = "queries with a relevant item"
 
 
 def fairness(
@@ -81,7 +83,7 @@ def fairness(
         Columns that may explain a gap. Groups are compared within each combination of their
         values, and the strata are combined by Mantel and Haenszel's weights.
     task
-        "binary_classification", "multiclass_classification" or "regression".
+        "binary_classification", "multiclass_classification", "ranking" or "regression".
     classes, abstains
         Multiclass: all classes, in their order, and whether a missing prediction is an abstention,
         as in `slice_metrics`. It is a prediction of no class, and not right.
@@ -180,7 +182,7 @@ def fairness(
         control=(control,) if isinstance(control, str) else control,
         options=told,
         groups=groups,
-        scored=any(measure.needs_score for measure in chosen),
+        measures=chosen,
         weight=weight,
         cluster=cluster,
     )
@@ -189,10 +191,11 @@ def fairness(
         codes, at = _reference_of(level, cases, reference)
         if not len(codes):
             continue
-        counted = cases.counted.of(level, len(codes) - level.groups)
+        more = len(codes) - level.groups
+        counted = {id(one): one.of(level, more) for one in cases.counted.values()}
         labels = group_labels(level, cases.slicing.groups, codes)
         for measure, value, number in _wanted(chosen, cases):
-            parts = counted.parts(measure, number)
+            parts = counted[id(cases.counted[measure.name])].parts(measure, number)
             for comparison in _COMPARISONS if measure.ratio else _COMPARISONS[:1]:
                 options = GapOptions(confidence, minimum_support, comparison)
                 compared = compare_with_reference(parts, measure.favoured, at, options)
@@ -237,7 +240,8 @@ class FairnessInputs:
     """A frame as fairness is measured on it."""
 
     slicing: Slicing
-    counted: GroupCounts
+    # By measure.
+    counted: Mapping[str, GroupCounts]
     # The classes that are measured, one against the rest, with their numbers; missing stands for
     # the positive class of a binary classifier, and for what is right of a regression.
     classes: Sequence[tuple[Any, int]]
@@ -253,17 +257,18 @@ def read_inputs(
     control: Sequence[str],
     options: TaskOptions,
     groups: Mapping[str, Sequence[Any]] | None,
-    scored: bool,
+    measures: Sequence[FairnessMeasure],
     weight: str | None,
     cluster: str | None,
 ) -> FairnessInputs:
     """Read and count the rows.
 
-    But for `scored` and the `options`, the arguments are those of `fairness`.
+    But for the `measures` and the `options`, the arguments are those of `fairness`.
 
-    Scores that are not measured (`scored`) need not be probabilities; their columns still declare
-    the classes of a multiclass candidate.
+    Scores that no measure needs need not be probabilities; their columns still declare the classes
+    of a multiclass candidate.
     """
+    scored = any(measure.needs_score for measure in measures)
     frame, survey = read_survey(frame, weight, cluster)
     slicing = cut_slices(frame, attributes, groups)
     stratum, strata = np.zeros(len(frame), np.intp), 1
@@ -276,13 +281,24 @@ def read_inputs(
         survey.weight,
         survey.cluster,
     )
+    names = [measure.name for measure in measures]
     if options.task == "regression":
         excess = numbers(frame, prediction) - numbers(frame, label)
         # As if all were positive, and those found that are near enough.
         tolerance = -1.0 if options.tolerance is None else options.tolerance
         near = (np.abs(excess) <= tolerance).astype(np.intp)
         counted = counter.count(np.ones_like(near), near, 2, {1: excess})
-        return FairnessInputs(slicing, counted, [(None, 1)])
+        return FairnessInputs(slicing, dict.fromkeys(names, counted), [(None, 1)])
+    if options.task == "ranking":
+        values = {
+            measure.name: values_in(frame, label, prediction, measure.metrics[0])
+            for measure in measures
+        }
+        return FairnessInputs(
+            slicing,
+            {name: counter.mean(of_rows, _JUDGED) for name, of_rows in values.items()},
+            [(None, 0)],
+        )
     scores: dict[int, FloatArray] = {}
     if options.task == "binary_classification":
         if isinstance(score, Mapping):
@@ -307,7 +323,8 @@ def read_inputs(
         if scored and score is not None:
             scores = {number: _probability(frame, score[value]) for value, number in classes}
     excess_of = {number: values - (numbered == number) for number, values in scores.items()}
-    return FairnessInputs(slicing, counter.count(numbered, decisions, many, excess_of), classes)
+    counted = counter.count(numbered, decisions, many, excess_of)
+    return FairnessInputs(slicing, dict.fromkeys(names, counted), classes)
 
 
 def _probability(frame: pd.DataFrame, name: str) -> FloatArray:

@@ -26,6 +26,7 @@ from evaluator.metrics._levels import IntArray
 from evaluator.metrics._linear import MIN_CLUSTERS
 from evaluator.metrics._means import clipped_log, log_losses, squared_errors
 from evaluator.metrics._multiplicity import holm
+from evaluator.metrics._rankings import values_in
 from evaluator.metrics._two_sample import Contrast, contrast
 from evaluator.metrics._weak_slices._conditions import (
     CodeArray,
@@ -55,6 +56,7 @@ LossName = Literal[
     "brier",
     "absolute_error",
     "squared_error",
+    "ndcg_shortfall",
 ]
 # How many slices are tested at most: each one more makes every test stricter.
 _MOST = 20
@@ -137,7 +139,8 @@ def weak_slices(
     loss
         What "worse" means: "error_rate", "false_negative_rate" (among positives),
         "false_positive_rate" (among negatives), "log_loss", "brier", "absolute_error",
-        "squared_error"; or an array of one loss a row, shape (rows,).
+        "squared_error", "ndcg_shortfall" (1 - NDCG at 10, of queries with a relevant item); or an
+        array of one loss a row, shape (rows,).
     label, score, prediction
         As in `slice_metrics`, as far as the loss needs them. The error rate takes predictions of
         any number of classes, log loss and Brier score a column of probabilities of each.
@@ -283,11 +286,9 @@ def case_losses(
         known = ", ".join(get_args(LossName))
         raise MetricsInputError(f"there is no loss {loss!r}; there are {known}")
     truth = _named(label, loss, "label")
-    if loss in ("absolute_error", "squared_error"):
-        away = np.abs(
-            numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
-        )
-        return away if loss == "absolute_error" else away**2, every
+    if loss in ("absolute_error", "squared_error", "ndcg_shortfall"):
+        off = _how_far_off(frame, loss, truth, _named(prediction, loss, "prediction"))
+        return np.nan_to_num(off), ~np.isnan(off)
     if loss == "error_rate" and prediction is not None:
         return _differs(frame, truth, prediction), every
     if isinstance(score, Mapping):
@@ -306,6 +307,14 @@ def case_losses(
     wrong = (decided != is_positive).astype(np.float64)
     counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
     return wrong, counts.get(loss, every)
+
+
+def _how_far_off(frame: pd.DataFrame, loss: str, label: str, prediction: str) -> FloatArray:
+    """Give how far each prediction is off; NaN where nothing says how far."""
+    if loss == "ndcg_shortfall":
+        return 1 - values_in(frame, label, prediction, "ndcg_at_10")
+    away = np.abs(numbers(frame, label) - numbers(frame, prediction))
+    return away if loss == "absolute_error" else away**2
 
 
 def _losses_of_classes(

@@ -6,6 +6,7 @@ from evaluator.errors import UsageError
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._binary import BinaryTask, likely_positive
 from evaluator.spec._tasks._multiclass import MulticlassTask, classes_of
+from evaluator.spec._tasks._ranking import RankingTask
 from evaluator.spec._tasks._regression import RegressionTask
 from evaluator.spec._tasks._task import (
     ABSTAINED,
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 TASKS: Final[dict[TaskName, type[Task]]] = {
-    task.key: task for task in (BinaryTask, MulticlassTask, RegressionTask)
+    task.key: task for task in (BinaryTask, MulticlassTask, RankingTask, RegressionTask)
 }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = np.ndarray
 
-TaskName = Literal["binary", "multiclass", "regression"]
+TaskName = Literal["binary", "multiclass", "ranking", "regression"]
 Loss = Literal[
     "error_rate",
     "false_negative_rate",
@@ -32,6 +32,7 @@ Loss = Literal[
     "brier",
     "absolute_error",
     "squared_error",
+    "ndcg_shortfall",
 ]
 Classes: TypeAlias = Sequence[Any]
 
@@ -42,6 +43,11 @@ _NAMED: Final = 8
 
 LIMIT_KEYS: Final = ("limits", "low", "high")
 """The keys of candidates that say something of limits that they give."""
+OTHERWISE_CALLED: Final = (
+    "say under `label_values` what it means by them, texts quoted, or name another column under"
+    " `prediction`"
+)
+"""How to mend a recording that has other words than the label."""
 UNKNOWN_LABEL: Final = -1
 """Stands for a value that is none of the label's."""
 ABSTAINED: Final = -2
@@ -208,6 +214,8 @@ class Task(ABC):
     """Those of them that need scores."""
     gaps_are_shares: ClassVar[bool] = True
     """Whether groups are compared by shares of cases, whose differences are below 1."""
+    unknown_fix: ClassVar[str] = "mend them, or name another column under `prediction`"
+    """How to mend a recording whose decisions are none."""
     case_figure: ClassVar[str] = "score"
     """What the page tells of a single case beside its prediction."""
     does_right: ClassVar[str] = "decides rightly"
@@ -233,8 +241,13 @@ class Task(ABC):
 
     @classmethod
     def metrics(cls) -> tuple[str, ...]:
-        """Return the metrics that fit, by their names."""
-        return tuple(name for name, one in METRICS.items() if cls.name in one.tasks)
+        """Return the metrics that fit, by their names; of families with a number the usual ones."""
+        return tuple(filter(cls.has_metric, METRICS))
+
+    @classmethod
+    def has_metric(cls, metric: str) -> bool:
+        """Tell whether a metric fits."""
+        return cls.name in METRICS[metric].tasks
 
     def classes_of(self, metric: str) -> tuple[str | None, ...]:
         """Name the classes that a metric has a value of; None alone where it has one over all."""
@@ -444,33 +457,34 @@ class Task(ABC):
         It goes on from their number: "3 of 7 decisions ...".
         """
 
-    @abstractmethod
+    # A task that no model can answer refuses all in `check_candidate`, and is never asked these.
+
     def check_classes(self, candidate: CandidateBase, classes: Classes) -> None:
         """Refuse a classifier of other classes."""
+        raise NotImplementedError
 
-    @abstractmethod
     def scores_of_matrix(
         self, candidate: CandidateBase, classes: Classes, matrix: "Array", cases: int
     ) -> "Array":
         """Return the outputs out of what an estimator's `method` gave."""
+        raise NotImplementedError
 
-    @abstractmethod
     def scores_of_columns(
         self, candidate: CandidateBase, classes: Classes, columns: "Sequence[Array]"
     ) -> "Array":
         """Return the outputs out of a column of probabilities a class."""
+        raise NotImplementedError
 
-    @abstractmethod
     def scores_of_array(
         self, candidate: CandidateBase, classes: Classes, array: "Array"
     ) -> "Array":
         """Return the outputs out of an array; classes are those that the YAML lists, if it does."""
+        raise NotImplementedError
 
     @abstractmethod
     def scores_of_answers(self, candidate: CandidateBase, answers: Sequence[Any]) -> "Array":
         """Return the outputs out of what an endpoint said of each case, as JSON has it."""
 
-    @abstractmethod
     def check_labels(
         self, candidate: CandidateBase, classes: Classes, labels: "Array", scores: "Array"
     ) -> None:
@@ -478,6 +492,7 @@ class Task(ABC):
 
         The labels are classes, or positions among the classes that the YAML lists, if it does.
         """
+        raise NotImplementedError
 
     @abstractmethod
     def check_scores(self, candidate: CandidateBase, scores: Any, ids: "pd.Index") -> "Array":
