@@ -45,10 +45,8 @@ def leakage_remarks(cases: pa.Table, spec: AuditSpec, *, with_ids: bool = True) 
 
 
 def _giveaways(cases: pa.Table, spec: AuditSpec) -> Iterator[str]:
-    classes = len(spec.asks.classes)
-    most = cases.num_rows
-    if classes:
-        most = _MOST_CASES // min(classes, _MOST_CLASSES)
+    classes, count = len(spec.asks.classes), cases.num_rows
+    most = _MOST_CASES // min(classes, _MOST_CLASSES) if classes else count
     looked_at = _sample(cases, most)
     sides = [
         (said, of_class)
@@ -59,7 +57,7 @@ def _giveaways(cases: pa.Table, spec: AuditSpec) -> Iterator[str]:
         return
     sides = sorted(sides, key=lambda side: -side[1].sum())[:_MOST_CLASSES]
     extent = [
-        f"in {looked_at.num_rows:,} of {cases.num_rows:,} cases" * (len(looked_at) < len(cases)),
+        f"in {most:,} of {count:,} cases" * (most < count),
         f"at the {_MOST_CLASSES} most frequent of {classes} classes" * (classes > _MOST_CLASSES),
     ]
     looked = ", ".join(filter(None, extent))

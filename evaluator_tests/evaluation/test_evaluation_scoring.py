@@ -343,3 +343,54 @@ def test_every_table_of_a_scorecard_is_read_from_a_file_of_its_own() -> None:
         "additional_measurements": ADDITIONAL_MEASUREMENTS,
     }
     assert set(read.values()) == set(tables)
+
+
+def test_who_gives_limits_is_compared_by_them_also_where_the_baseline_gives_none() -> None:
+    draws = np.random.default_rng(1)
+    ids, truth = [f"c{number}" for number in range(400)], draws.normal(size=400)
+    recorded = {"kind": "recorded", "path": "a.csv", "prediction": "p"}
+    names = {"sharp": 0.3, "blunt": 0.6, "plain": 0.4}
+    spec = AuditSpec.model_validate(
+        {
+            "task": "regression",
+            "data": {
+                "files": "{date}.csv",
+                "first_day": "2026-01-01",
+                "id": "id",
+                "columns": {"id": {"type": "string"}, "much": {"type": "float"}},
+            },
+            "label": {"column": "much"},
+            "metrics": ["mean_absolute_error", "limits_coverage"],
+            "candidates": [
+                {"name": "sharp", "low": "l", "high": "h", **recorded},
+                {"name": "blunt", "low": "l", "high": "h", **recorded},
+                {"name": "plain", "baseline": True, **recorded},
+            ],
+        }
+    )
+    frames = {}
+    for name, spread in names.items():
+        given = truth + draws.normal(0, spread, 400)
+        told = {"id": ids, "label": truth, "prediction": given}
+        limits = {} if name == "plain" else {"low": given - 0.8, "high": given + 0.8}
+        frames[name] = pd.DataFrame({**told, **limits, "geography": "all", "segment": "all"})
+    table = pa.table({"id": ids, "label": truth, "day": ["2026-01-01"] * 400})
+
+    found = compare(spec, frames, EvaluatedCases(table, spec.data))
+
+    assert found.remarks == ["plain: without limits, not compared by what needs them"]
+    for name in ("sharp", "blunt"):
+        assert overall(found.comparisons, name, "mean_absolute_error")["status"] == "ok"
+        row = overall(found.comparisons, name, "limits_coverage")
+        assert row["conclusion"] == "not compared"
+        assert row["reason"] == "plain gives numbers and no limits"
+    pairs = found.pairs[(found.pairs["level"] == "overall")].set_index(["metric", "candidate"])
+    covered = {
+        name: frames[name]["label"].between(frames[name]["low"], frames[name]["high"]).mean()
+        for name in ("sharp", "blunt")
+    }
+    assert len(pairs.loc["limits_coverage"]) == 1
+    assert len(pairs.loc["mean_absolute_error"]) == 3
+    assert pairs.loc[("limits_coverage", "blunt"), "difference"] == pytest.approx(
+        covered["blunt"] - covered["sharp"]
+    )
