@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 from evaluator.reporting import DashboardContent, render_dashboard
-from evaluator.reporting._classes import MOST_IN_MATRIX, class_groups, confusions
+from evaluator.reporting._classes import (
+    MOST_IN_MATRIX,
+    class_groups,
+    confusions,
+    worst_classes,
+)
 from evaluator.scorecard import ClassFigure, Confusion, to_frame
 from evaluator_tests.reporting.conftest import CANDIDATES
 from evaluator_tests.reporting.made_findings import class_tables
@@ -127,6 +132,19 @@ def test_a_page_of_90_classes_has_all_of_them_and_the_commonest_confusions(
     assert words.startswith("Confusion Most often class 0 taken for class 1: ")
     assert f"20 of {first.confusions:,} pairs" in words
     assert len(re.findall(r"class 0 taken for class 1: \d+ of \d+, 0\.\d+ \(", words)) == 4
+
+
+def test_the_worst_classes_of_a_candidate_are_named_in_a_line(content: DashboardContent) -> None:
+    classes = figures(
+        recall_of("fine", 0.9, 0.85, 0.94),
+        recall_of("bad", 0.6, 0.55, 0.65),
+        recall_of("never seen", None, None, None),
+        recall_of("few", 0.2, None, None),
+    )
+    shown = with_scorecard(content, classes=classes)
+    said = "bad 0.600 (0.550 to 0.650), fine 0.900 (0.850 to 0.940), few 0.200"
+    assert worst_classes(shown, NAMES[0]) == said
+    assert worst_classes(shown, NAMES[1]) == ""
 
 
 @pytest.mark.parametrize("name", ["classes", "confusion", "residuals"])
