@@ -156,6 +156,9 @@ def test_the_baselines_verdict_does_not_count(call: Call, file: Path) -> None:
         (("--label", "score", "--prediction", "old", "--at-least", "f1=1"), 2, "of a regr", "r2"),
         (("--label", "score", "--prediction", "old", "--abstains"), 2, "a regression task", "take"),
         (("--label", "score", "--prediction", "old", "--tolerance", "-1"), 2, "greater than", ""),
+        (("--label", "label", "--score", "p_{class}"), 2, "no column 'p_{class}'", "name one of"),
+        (("--label", "old", "--score", "p_{class}", "--abstains"), 2, "no column of n", "{class}"),
+        (("--score", "score", "--abstains"), 2, "says something of a label", "by --label"),
         ((*LABELLED, "--tolerance", "1"), 2, "it says nothing of a binary task", "--task"),
         (("--label", "old", "--prediction", "label", "--positive", "1"), 2, "multiclass", "--task"),
         ((*LABELLED, "--task", "several"), 2, "there is no such task", "binary, multiclass"),
@@ -293,15 +296,18 @@ def test_a_class_that_is_only_predicted_is_one_and_an_empty_prediction_no_answer
 ) -> None:
     frame = several_classes().assign(said=lambda cases: cases["said"].mask(cases.index < 40))
     frame.loc[50:59, "said"] = "other"
+    frame["before"] = frame["before"].mask(frame.index >= 150)
     frame.to_csv(file, index=False)
-    asked = ("--label", "kind", "--prediction", "said", "--at-least", "coverage=0.5")
+    said = ("--label", "kind", "--prediction", "said", "--baseline", "before")
+    asked = (*said, "--at-least", "coverage=0.5")
 
-    assert "40 x is missing" in call(*asked).err
+    assert "90 of 200 rows are refused" in call(*asked).err
     answer = call(*asked, "--abstains", "--json")
 
     right = (frame["said"] == frame["kind"]).mean()
     found = figures(answer, "said")
     assert (found["coverage"], found["accuracy"]) == (pytest.approx(0.8), pytest.approx(right))
+    assert figures(answer, "before")["coverage"] == pytest.approx(0.75)
     notes = json.loads(answer.out)["file"]["notes"]
     assert "said has classes that no row is of: other" in notes
 

@@ -318,9 +318,8 @@ class _Settings:
         if not decides:
             _check_numbers("baseline", asked, self._schema)
         numbers = {name: column for name, column in columns.items() if column.is_number}
+        abstains = {"abstains": True} if asked.abstains else {}
         own = {**asks.named_scores(asked.score, numbers), "prediction": asked.prediction}
-        if asked.abstains:
-            own["abstains"] = True
         if asked.score is None and asked.prediction is None:
             own = self._found_scores(asks, numbers)
         if asked.prediction is not None:
@@ -332,10 +331,12 @@ class _Settings:
                     fix=f"say it in the label's values{label.such_as}",
                 )
         if asked.baseline is None:
-            return [own]
-        stated = None if decides else asked.baseline
-        other = asks.named_scores(stated, numbers)
-        return [own, {**other, "prediction": asked.baseline if decides else None}]
+            return [own | abstains]
+        if decides:
+            other = asks.named_scores(None, ()) | {"prediction": asked.baseline} | abstains
+        else:
+            other = asks.named_scores(asked.baseline, numbers) | {"prediction": None}
+        return [own | abstains, other]
 
     def _found_scores(self, asks: Task, numbers: Mapping[str, FoundColumn]) -> dict[str, Any]:
         """Find the scores of each class, which one column alone could not be known for."""
@@ -407,16 +408,17 @@ def _check_columns(asked: CheckRequest, schema: FoundSchema) -> None:
     columns = schema.columns
     roles: dict[str, str] = {}
     if asked.label is None:
-        for key in ("task", "tolerance"):
-            if getattr(asked, key) is not None:
+        for key in ("task", "tolerance", "abstains"):
+            if getattr(asked, key) not in (None, False):
                 raise UsageError(
                     "it says something of a label, and there is none",
-                    culprit=f"--{key} {getattr(asked, key)}",
+                    culprit=f"--{key}",
                     fix="name the column that holds the truth by --label",
                 )
     for key, name in asked.columns.items():
         if name not in columns:
-            if "{class}" in name and schema.label is not None and key in ("score", "baseline"):
+            has_classes = schema.label is not None and "classes" in schema.label.task.label_keys
+            if "{class}" in name and has_classes and key in ("score", "baseline"):
                 continue
             raise UsageError(
                 f"the file has no column {name!r}",
