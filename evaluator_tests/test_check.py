@@ -393,6 +393,24 @@ def test_without_a_label_it_tells_what_can_be_told(call: Call) -> None:
     assert f"south: {positive / 20:.3f} (" in answer.out
 
 
+def test_without_a_label_the_shares_of_several_classes_are_told(call: Call, file: Path) -> None:
+    frame = several_classes()
+    frame.to_csv(file, index=False)
+    asked = ("--prediction", "said", "--segment", "place")
+
+    answer = call(*asked)
+
+    assert "Share of each class" in answer.out.splitlines()
+    north = frame[frame["place"] == "north"]
+    share = (north["said"] == CLASSES[0]).mean()
+    assert f"  {CLASSES[0]}, north: {share:.3f} (" in answer.out
+    shares = json.loads(call(*asked, "--json").out)["selection_rates"]
+    overall = {one["class"]: one["value"] for one in shares if one["place"] == "overall"}
+    assert overall == pytest.approx(frame["said"].value_counts(normalize=True).to_dict())
+    file.write_text("id,said\n" + "".join(f"k{n},{n % 4 + 1}.0\n" for n in range(40)) + "k40,\n")
+    assert "  3.0, overall: 0.250 (" in call("--prediction", "said").out
+
+
 def test_json_has_every_figure_and_no_number_that_json_has_not(call: Call) -> None:
     answer = call(*LABELLED, "--geography", "region", "--at-least", "accuracy=0.5", "--json")
 
