@@ -156,6 +156,9 @@ def test_the_baselines_verdict_does_not_count(call: Call, file: Path) -> None:
         (("--label", "score", "--prediction", "old", "--at-least", "f1=1"), 2, "of a regr", "r2"),
         (("--label", "score", "--prediction", "old", "--abstains"), 2, "a regression task", "take"),
         (("--label", "score", "--prediction", "old", "--tolerance", "-1"), 2, "greater than", ""),
+        (("--label", "label", "--score", "p_{class}"), 2, "no column 'p_{class}'", "name one of"),
+        (("--label", "old", "--score", "p_{class}", "--abstains"), 2, "no column of n", "{class}"),
+        (("--score", "score", "--abstains"), 2, "says something of a label", "by --label"),
         ((*LABELLED, "--tolerance", "1"), 2, "it says nothing of a binary task", "--task"),
         (("--label", "old", "--prediction", "label", "--positive", "1"), 2, "multiclass", "--task"),
         ((*LABELLED, "--task", "several"), 2, "there is no such task", "binary, multiclass"),
@@ -293,15 +296,18 @@ def test_a_class_that_is_only_predicted_is_one_and_an_empty_prediction_no_answer
 ) -> None:
     frame = several_classes().assign(said=lambda cases: cases["said"].mask(cases.index < 40))
     frame.loc[50:59, "said"] = "other"
+    frame["before"] = frame["before"].mask(frame.index >= 150)
     frame.to_csv(file, index=False)
-    asked = ("--label", "kind", "--prediction", "said", "--at-least", "coverage=0.5")
+    said = ("--label", "kind", "--prediction", "said", "--baseline", "before")
+    asked = (*said, "--at-least", "coverage=0.5")
 
-    assert "40 x is missing" in call(*asked).err
+    assert "90 of 200 rows are refused" in call(*asked).err
     answer = call(*asked, "--abstains", "--json")
 
     right = (frame["said"] == frame["kind"]).mean()
     found = figures(answer, "said")
     assert (found["coverage"], found["accuracy"]) == (pytest.approx(0.8), pytest.approx(right))
+    assert figures(answer, "before")["coverage"] == pytest.approx(0.75)
     notes = json.loads(answer.out)["file"]["notes"]
     assert "said has classes that no row is of: other" in notes
 
@@ -385,6 +391,24 @@ def test_without_a_label_it_tells_what_can_be_told(call: Call) -> None:
         assert heading in answer.out.splitlines()
     positive = sum((n % 2) * 0.4 + (n % 7) / 14 >= 0.5 for n in range(0, 60, 3))
     assert f"south: {positive / 20:.3f} (" in answer.out
+
+
+def test_without_a_label_the_shares_of_several_classes_are_told(call: Call, file: Path) -> None:
+    frame = several_classes()
+    frame.to_csv(file, index=False)
+    asked = ("--prediction", "said", "--segment", "place")
+
+    answer = call(*asked)
+
+    assert "Share of each class" in answer.out.splitlines()
+    north = frame[frame["place"] == "north"]
+    share = (north["said"] == CLASSES[0]).mean()
+    assert f"  {CLASSES[0]}, north: {share:.3f} (" in answer.out
+    shares = json.loads(call(*asked, "--json").out)["selection_rates"]
+    overall = {one["class"]: one["value"] for one in shares if one["place"] == "overall"}
+    assert overall == pytest.approx(frame["said"].value_counts(normalize=True).to_dict())
+    file.write_text("id,said\n" + "".join(f"k{n},{n % 4 + 1}.0\n" for n in range(40)) + "k40,\n")
+    assert "  3.0, overall: 0.250 (" in call("--prediction", "said").out
 
 
 def test_json_has_every_figure_and_no_number_that_json_has_not(call: Call) -> None:

@@ -363,6 +363,23 @@ def test_of_the_data_s_own_file_the_scores_are_what_was_recorded(
     }
 
 
+def test_of_the_data_s_own_file_what_is_called_predicted_is_what_was_recorded(
+    call_command: Call, project: Path, tmp_path: Path
+) -> None:
+    rows = [(f"K{n:03}", n / 4, n / 5, n % 7) for n in range(120)]
+    file = write_csv(tmp_path / "all.csv", [("id", "price", "predicted", "month"), *rows])
+
+    call_command("new", "prices", "--from", file, "--label", "price", "--recorded", file)
+
+    (candidate,) = spec_of(project, "prices").candidates
+    assert candidate.model_dump(include={"prediction", "label"}) == {
+        "prediction": "predicted",
+        "label": "price",
+    }
+    text = (project / "my_audits" / "defs" / "prices" / "defs.yaml").read_text()
+    assert "prediction: predicted  # unsure: the data have it, too" in text
+
+
 def test_the_truth_alone_is_no_recording(call_command: Call, cases: str, project: Path) -> None:
     rows = [(case[0], case[4]) for case in CASES]
     file = write_csv(project / "a.csv", [("Fall_Nr", "bewilligt"), *rows])

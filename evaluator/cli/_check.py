@@ -83,7 +83,7 @@ def check(
     Figures, groups, weak slices, and verdicts on limits are those of an audit on the same rows.
     Whether two sides, several classes or numbers are asked for, the label's values tell, or --task.
     Nothing is stored, but by --keep. Without a label it tells what is missing, how columns are
-    distributed, and the shares of positive decisions.
+    distributed, and the shares of positive decisions or of each class.
     Exit code 1: a limit is not shown to be kept, or the file is refused.
     """
     from datetime import UTC, datetime

@@ -55,8 +55,8 @@ class Checked:
     without_label
         Valid rows by slice, as `AuditContent` has them.
     selection_rates
-        Without a label, the share of positive decisions: `place`, and the columns of
-        `evaluator.metrics.slice_metrics`.
+        Without a label, the share of positive decisions, or of each `class`: `place`, and the
+        columns of `evaluator.metrics.slice_metrics`.
     flips
         Of each output that is compared with the baseline.
     """
@@ -187,18 +187,31 @@ def _evaluate(state: AuditState, file: CheckedFile, run_context: RunContext) -> 
 
 
 def _selection_rates(file: CheckedFile, rows: pa.Table) -> pd.DataFrame:
-    """Measure the share of positive decisions, in all rows and by what divides them."""
-    asked, spec = file.asked, file.audit.spec
-    if asked.prediction is not None and file.positive is not None:
+    """Measure the share of positive decisions, or of each class."""
+    asked = file.asked
+    if asked.prediction is not None and file.decisions:
         column = rows[asked.prediction]
-        decided = pc.equal(column, pa.scalar(file.positive).cast(_plain_type(column)))
-    elif asked.score is not None:
-        _check_scores(file, asked.score, rows[asked.score])
-        decided = pc.greater_equal(
-            rows[asked.score].cast(pa.float64()), CandidateBase.model_fields["threshold"].default
+        return pd.concat(
+            [
+                _shares(
+                    file, rows, pc.equal(column, pa.scalar(value).cast(_plain_type(column)))
+                ).assign(**{"class": name} if name else {})
+                for name, value in file.decisions.items()
+            ],
+            ignore_index=True,
         )
-    else:
-        return pd.DataFrame()
+    if asked.score is not None:
+        _check_scores(file, asked.score, rows[asked.score])
+        threshold = CandidateBase.model_fields["threshold"].default
+        return _shares(
+            file, rows, pc.greater_equal(rows[asked.score].cast(pa.float64()), threshold)
+        )
+    return pd.DataFrame()
+
+
+def _shares(file: CheckedFile, rows: pa.Table, decided: pa.ChunkedArray) -> pd.DataFrame:
+    """Measure the share of rows that are decided so, of all and by what divides them."""
+    spec = file.audit.spec
     decided, rows = decided.drop_null(), rows.filter(pc.is_valid(decided))
     divided = spec.slice_columns
     frame = pd.DataFrame({"decision": decided.cast(pa.int8()).to_numpy()})

@@ -221,12 +221,14 @@ def _unlabelled_lines(checked: Checked) -> Iterator[str]:
     width = max((len(name) for name, _ in table), default=0)
     yield from (f"  {name:<{width}}  {words}" for name, words in table)
     if len(checked.selection_rates):
-        yield from ("", "Share of positive decisions")
+        of_classes = "class" in checked.selection_rates
+        yield from ("", f"Share of {'each class' if of_classes else 'positive decisions'}")
         for row in records_of(checked.selection_rates):
             low, high = row["low"], row["high"]
             interval = "" if low is None else f" ({low:.3f} to {high:.3f})"
             share = "undefined" if row["value"] is None else f"{row['value']:.3f}"
-            yield f"  {row['place']}: {share}{interval}, {format_count(row['n'], 'row')}"
+            place = f"{row['class']}, {row['place']}" if of_classes else row["place"]
+            yield f"  {place}: {share}{interval}, {format_count(row['n'], 'row')}"
 
 
 def _column(name: str, statistics: Any) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from evaluator.spec import (
     Task,
     TaskName,
     declared_task,
+    find_task,
     likely_positive,
     suggestion,
 )
@@ -98,8 +100,9 @@ class CheckedFile:
         The audit; without a label it has no candidates.
     asked
         What it was made for.
-    positive
-        The positive value among decisions whose truth nobody knows; None where there are none.
+    decisions
+        The values of decisions whose truth nobody knows and that are counted: each class by its
+        name, or of two sides the positive one without a name.
     chosen
         What was chosen where nobody said it, as sentences without their full stops.
     """
@@ -107,7 +110,7 @@ class CheckedFile:
     path: Path
     audit: Audit
     asked: CheckRequest
-    positive: str | int | float | None
+    decisions: Mapping[str, str | int | float]
     chosen: Sequence[str]
 
 
@@ -150,7 +153,7 @@ def audit_of_file(path: Path, asked: CheckRequest) -> CheckedFile:
         path=path,
         audit=Audit(CHECK, spec),
         asked=asked,
-        positive=settings.positive,
+        decisions=settings.decisions,
         chosen=settings.chosen,
     )
 
@@ -164,7 +167,7 @@ class _Settings:
         self._schema = schema
         self._columns: dict[str, dict[str, Any]] = schema.settings["columns"]
         self.chosen: list[str] = list(schema.doubts)
-        self.positive: str | int | float | None = None
+        self.decisions: dict[str, str | int | float] = {}
 
     def audit(self) -> dict[str, Any]:
         """Say it as YAML would."""
@@ -243,12 +246,17 @@ class _Settings:
             self._columns[str(column)]["names"] = names
 
     def _note_decisions(self) -> None:
-        """Without a label, find out which decisions are positive."""
+        """Without a label, find out which decisions are positive, or which classes there are."""
         asked = self._asked
         _check_numbers("score", asked, self._schema)
-        decided = self._schema.columns.get(asked.prediction or "")
-        if decided is not None and BinaryTask.lacks(decided) is None:
-            self.positive = self._sides(decided)["positive"]
+        decided, task = self._schema.columns.get(asked.prediction or ""), None
+        if decided is not None:
+            with suppress(UsageError):
+                task, _ = find_task(decided)
+        if decided is not None and task is BinaryTask:
+            self.decisions = {"": self._sides(decided)["positive"]}
+        elif decided is not None and task is not None and "classes" in task.label_keys:
+            self.decisions = decided.meanings
         elif asked.score is not None:
             self.chosen.append(BinaryTask.by_scores)
 
@@ -318,9 +326,8 @@ class _Settings:
         if not decides:
             _check_numbers("baseline", asked, self._schema)
         numbers = {name: column for name, column in columns.items() if column.is_number}
+        abstains = {"abstains": True} if asked.abstains else {}
         own = {**asks.named_scores(asked.score, numbers), "prediction": asked.prediction}
-        if asked.abstains:
-            own["abstains"] = True
         if asked.score is None and asked.prediction is None:
             own = self._found_scores(asks, numbers)
         if asked.prediction is not None:
@@ -332,10 +339,12 @@ class _Settings:
                     fix=f"say it in the label's values{label.such_as}",
                 )
         if asked.baseline is None:
-            return [own]
-        stated = None if decides else asked.baseline
-        other = asks.named_scores(stated, numbers)
-        return [own, {**other, "prediction": asked.baseline if decides else None}]
+            return [own | abstains]
+        if decides:
+            other = asks.named_scores(None, ()) | {"prediction": asked.baseline} | abstains
+        else:
+            other = asks.named_scores(asked.baseline, numbers) | {"prediction": None}
+        return [own | abstains, other]
 
     def _found_scores(self, asks: Task, numbers: Mapping[str, FoundColumn]) -> dict[str, Any]:
         """Find the scores of each class, which one column alone could not be known for."""
@@ -407,16 +416,17 @@ def _check_columns(asked: CheckRequest, schema: FoundSchema) -> None:
     columns = schema.columns
     roles: dict[str, str] = {}
     if asked.label is None:
-        for key in ("task", "tolerance"):
-            if getattr(asked, key) is not None:
+        for key in ("task", "tolerance", "abstains"):
+            if getattr(asked, key) not in (None, False):
                 raise UsageError(
                     "it says something of a label, and there is none",
-                    culprit=f"--{key} {getattr(asked, key)}",
+                    culprit=f"--{key}",
                     fix="name the column that holds the truth by --label",
                 )
     for key, name in asked.columns.items():
         if name not in columns:
-            if "{class}" in name and schema.label is not None and key in ("score", "baseline"):
+            has_classes = schema.label is not None and "classes" in schema.label.task.label_keys
+            if "{class}" in name and has_classes and key in ("score", "baseline"):
                 continue
             raise UsageError(
                 f"the file has no column {name!r}",

@@ -179,27 +179,7 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
         doubts["id"] = f"unsure: of the {len(ids):,} cases it has {count:,}"
     found = {name: _found(name, recording.columns) for name in texts if name != id_}
     shares = {name: one for name, one in found.items() if _are_shares(recording.columns[name])}
-    # What the data have, too, is no output; but for the truth, whose name decisions may have.
-    own = {name for name in found if name not in cases.texts or name == label}
-    scores = asks.find_scores({name: one for name, one in shares.items() if name in own})
-    taken = {name for one in scores for name in _columns_in(one)}
-    decisions = [
-        name
-        for name, one in found.items()
-        if name in own - taken
-        and (
-            asks.unlike(one, cases.label) is None
-            or (asks.in_other_words(texts[name]) and _DECISIONS.search(f"{name} {label}"))
-        )
-    ]
-    if not scores and {*decisions} <= {label}:
-        # It may be the data's own file, with what was said beside the truth.
-        scores = asks.find_scores({name: one for name, one in shares.items() if name != label})
-        decisions += [
-            name
-            for name, one in found.items()
-            if name != label and _DECISIONS.search(name) and asks.unlike(one, cases.label) is None
-        ]
+    scores, decisions = _outputs(found, shares, cases)
     keys: dict[str, Any] = {"id": id_, **asks.named_scores(None, ())}
     by_name = {", ".join(_columns_in(one)): one for one in scores}
     key = "score" if "score" in keys else "scores"
@@ -215,6 +195,8 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
         if chosen == label:
             _check_is_no_truth(recording, id_, cases)
             doubts["prediction"] = "unsure: it is called as the truth is; is it what was predicted?"
+        elif chosen in cases.texts:
+            doubts["prediction"] = "unsure: the data have it, too; is it what was predicted?"
         if asks.unlike(found[chosen], cases.label) is not None:
             keys["label_values"] = asks.in_other_words(texts[chosen])
             doubts["label_values"] = "unsure: which of the two counts as positive"
@@ -230,6 +212,33 @@ def _keys_of(recording: _Recording, cases: _Cases) -> tuple[dict[str, Any], dict
     return keys, doubts
 
 
+def _outputs(
+    found: Mapping[str, FoundColumn], shares: Mapping[str, FoundColumn], cases: _Cases
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Find what may be scores, as a candidate's keys, and which columns may be decisions."""
+    asks, label = cases.asks, cases.label
+    # What the data have, too, is no output; but for the truth, whose name decisions may have.
+    own = {name for name in found if name not in cases.texts or name == label.name}
+    scores = asks.find_scores({name: one for name, one in shares.items() if name in own})
+    own -= {name for one in scores for name in _columns_in(one)}
+    alike = [name for name, one in found.items() if asks.unlike(one, label) is None]
+    decisions = [
+        name
+        for name, one in found.items()
+        if name in own
+        and (
+            name in alike
+            or (asks.in_other_words(one.texts or ()) and _DECISIONS.search(f"{name} {label.name}"))
+        )
+    ]
+    if not scores and {*decisions} <= {label.name}:
+        # It may be the data's own file, with what was said beside the truth.
+        scores = asks.find_scores({n: one for n, one in shares.items() if n != label.name})
+        if not scores:
+            decisions += [name for name in alike if name not in own and _DECISIONS.search(name)]
+    return scores, decisions
+
+
 def _columns_in(scores: Mapping[str, Any]) -> list[str]:
     """List the columns of scores that a candidate's keys name."""
     return [*scores["scores"].values()] if "scores" in scores else [*scores.values()]
@@ -240,7 +249,7 @@ def _nearly(found: Mapping[str, FoundColumn], label: FoundColumn) -> str:
     for name, one in found.items():
         others = one.beyond(label)
         if name != label.name and len(others) < len(one.texts or ()):
-            return f"; {name!r} has, beside the label's, {', '.join(map(repr, others[:5]))}"
+            return f"; {name!r} has, beside the label's, {', '.join(map(repr, sorted(others)[:5]))}"
     return ""
 
 

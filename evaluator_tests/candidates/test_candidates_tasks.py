@@ -367,6 +367,7 @@ def test_who_abstains_says_so_and_a_missing_decision_is_a_fault_otherwise(tmp_pa
     words = {"c1": None, "c5": None}
     error = refusal(decisions(tmp_path, words), tmp_path, "multiclass")
     assert "2 of 90 cases have no 'prediction'" in error.what
+    assert "say `abstains: true`" in error.fix
     found = predicted(decisions(tmp_path, words, abstains=True), tmp_path, "multiclass")
     assert list(found.loc[found["prediction"].isna(), "id"]) == ["c1", "c5"]
 

@@ -59,11 +59,13 @@ class RecordedScorer:
         decisions = self._matching_rows(features)["prediction"]
         absent = decisions.isna().to_numpy()
         if absent.any() and not self._task.may_abstain(self._candidate):
+            silent = "say `abstains: true`, if none was made"
             raise candidate_error(
                 self._candidate,
                 f"{absent.sum()} of {len(decisions)} cases have no {self._candidate.prediction!r}"
                 f" in the recording ({format_names(list(features.index[absent]))})",
-                fix="record a decision for each case, or take `prediction` out of the YAML",
+                fix="record a decision for each case, or"
+                f" {silent if self._task.classes else 'take `prediction` out of the YAML'}",
             )
         read = np.full(len(decisions), ABSTAINED, dtype=self._task.decision_type)
         read[~absent] = self._task.read_texts(self._candidate, decisions[~absent])

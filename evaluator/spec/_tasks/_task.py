@@ -142,6 +142,11 @@ class FoundColumn(NamedTuple):
         return self.is_number and all(isinstance(one, int) for one in self.read or (0.5,))
 
     @property
+    def meanings(self) -> dict[str, int | float | str]:
+        """Its values as a column of its type has them, by how they stand in the file."""
+        return {text: value_of(text) if self.is_number else text for text in self.texts or ()}
+
+    @property
     def read(self) -> set[int | float | str]:
         """Its values as the numbers and truth values that they may spell; else as texts."""
         return {value_of(text) for text in self.texts or ()}
