@@ -128,5 +128,5 @@ def test_an_example_that_there_is_not_is_refused_with_those_there_are(tmp_path: 
     with pytest.raises(UsageError, match="no such example") as caught:
         prepare("trains", None, Home(tmp_path, str(tmp_path)), Stages())
 
-    assert caught.value.fix == "use one of flights, sales"
+    assert caught.value.fix == "use one of flights, delay, language, sales"
     assert not list(tmp_path.iterdir())
