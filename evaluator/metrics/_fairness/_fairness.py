@@ -178,6 +178,7 @@ def fairness(
         options=told,
         groups=groups,
         scored=any(measure.needs_score for measure in chosen),
+        per_class=any(measure.per_class for measure in chosen),
         weight=weight,
         cluster=cluster,
     )
@@ -241,12 +242,13 @@ def read_inputs(
     options: TaskOptions,
     groups: Mapping[str, Sequence[Any]] | None,
     scored: bool,
+    per_class: bool,
     weight: str | None,
     cluster: str | None,
 ) -> FairnessInputs:
     """Read and count the rows.
 
-    But for `scored` and the `options`, the arguments are those of `fairness`.
+    But for `scored`, `per_class` and the `options`, the arguments are those of `fairness`.
 
     Scores that are not measured (`scored`) need not be probabilities; their columns still declare
     the classes of a multiclass candidate.
@@ -289,6 +291,10 @@ def read_inputs(
         # An abstention is a prediction of one more class, which no label has.
         many = len(classes) + options.abstains
         numbered, decisions = found.label, found.prediction % many
+        if not per_class:
+            # What is right is enough, and a table of many classes a cluster is large.
+            right = (numbered == decisions).astype(np.intp)
+            numbered, decisions, many = np.ones_like(right), right, 2
         if scored and score is not None:
             scores = {number: _probability(frame, score[value]) for value, number in classes}
     excess_of = {number: values - (numbered == number) for number, values in scores.items()}
