@@ -341,7 +341,8 @@ def test_an_audit_for_which_no_file_arrived_says_where_to_put_them(
 
 # The words, what is said about what, and how it is mended.
 MISTAKES = (
-    ("demo nothing", "nothing: there is no such example", "use one of flights, sales"),
+    ("demo nothing", "nothing: there is no such example", "use one of flights, delay, la"),
+    ("demo language --days 2", "--days 2: the texts are of no day", "leave it out"),
     ("demo sales --days 15", "--days 15: ", "ask for 1 to 14"),
     ("infer gone.csv", "gone.csv: there is no such file", "check its name"),
     ("infer folder", "folder: it is a folder", "name a file in it"),

@@ -174,7 +174,7 @@ def test_an_unknown_audit_is_answered_with_where_was_looked_and_how_one_is_made(
     call_command: Call, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped = call_command("run", "other").err
-    assert "use one of flights, sales" in shipped
+    assert "use one of delay, flights, language, sales" in shipped
     assert "`evaluator init DIR --from FILE`" in shipped
 
     monkeypatch.chdir(lay(nowhere / "one"))

@@ -6,9 +6,11 @@ that is used anywhere stands here, and where it is used.
 
 import asyncio
 import ctypes
+import gettext
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -590,3 +594,29 @@ def test_dagsters_ui_takes_a_forged_event_from_any_page() -> None:
         answer = _ask(app, "POST", "/report_asset_materialization/parent", foreign)
         assert answer["status"] == 200
         assert instance.get_latest_materialization_event(PARENT) is not None
+
+
+def test_a_compiled_catalogue_holds_plain_texts_by_english_and_plural_ones_by_form_too() -> None:
+    """`evaluator.demo._language` goes through `GNUTranslations._catalog`, which is private."""
+    said = {
+        "": "Content-Type: text/plain; charset=UTF-8\nPlural-Forms: nplurals=2; plural=n!=1;\n",
+        "May": "Mai",
+        "abbrev. month\x04May": "Mai.",
+        "%d day\0%d days": "%d Tag\0%d Tage",
+    }
+    # Numbers of a header, two tables of lengths and places, and the texts, each with a zero byte.
+    texts = [text.encode() for text in (*said, *said.values())]
+    places = list(accumulate((len(text) + 1 for text in texts), initial=28 + 8 * len(texts)))
+    table = [number for pair in zip(map(len, texts), places, strict=False) for number in pair]
+    numbers = [0x950412DE, 0, len(said), 28, 28 + 8 * len(said), 0, 0, *table]
+    content = struct.pack(f"<{len(numbers)}I", *numbers) + b"".join(t + b"\0" for t in texts)
+
+    found = gettext.GNUTranslations(BytesIO(content))
+
+    catalogue: dict[Any, str] = found._catalog  # type: ignore[attr-defined] # that is the point
+    assert {key: text for key, text in catalogue.items() if key} == {
+        "May": "Mai",
+        "abbrev. month\x04May": "Mai.",
+        ("%d day", 0): "%d Tag",
+        ("%d day", 1): "%d Tage",
+    }

@@ -54,20 +54,20 @@ Task = Annotated[
     epilog="Examples: evaluator demo  |  evaluator demo --days 92  |  evaluator demo sales"
 )
 def demo(
-    audit: Annotated[str, typer.Argument(help="flights or sales.")] = "flights",
+    audit: Annotated[str, typer.Argument(help="flights, delay, language or sales.")] = "flights",
     days: Annotated[
         int | None,
         typer.Option(
-            help="How many days: of flights up to 92 (November 2013, then October, then December;"
-            " 61 without the option), of sales 14."
+            help="How many days: of flights and delay up to 92 (November 2013, then October, then"
+            " December; 61 without the option), of sales 14."
         ),
     ] = None,
 ) -> None:
     """Write an example's files and run its audit.
 
-    They are real flights with five candidates, or daily sales. The flights are audited from raw
-    file to certificate. The sales are made up, with the faults of real exports, and end at the
-    data's report.
+    They are real: flights that are late or not, with five candidates; their delay in minutes; and
+    the language of texts, one of 88. These are audited from raw file to certificate. The sales are
+    made up, with the faults of real exports, and end at the data's report.
     """
     from evaluator.demo import prepare
     from evaluator.orchestration import Home

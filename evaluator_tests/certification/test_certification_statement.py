@@ -260,7 +260,7 @@ def test_of_any_bytes_as_an_envelope_there_comes_one_sentence_at_most(
         assert isinstance(envelope.is_signed_by(issued.key.public), bool)
 
 
-@pytest.mark.parametrize("name", ["flights", "sales"])
+@pytest.mark.parametrize("name", ["flights", "delay", "language", "sales"])
 def test_an_audits_declaration_is_read_back_as_it_was(name: str) -> None:
     spec = load_audit(name, AUDITS).spec
     assert read_spec(spec_document(spec)) == spec

@@ -1,4 +1,4 @@
-"""The year's flights, a small part of them to learn from, and the audit over them."""
+"""The year's flights, a small part of them to learn from, the audit over them, and the texts."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from evaluator.demo._flights import FIRST_DAY, load_flights
+from evaluator.demo._language import load_translations
 from evaluator.spec import AuditSpec, load_audit
 
 AUDITS = Path(__file__).parents[2] / "evaluator" / "defs"
@@ -28,3 +29,9 @@ def part(year: pd.DataFrame) -> pd.DataFrame:
 def flights_spec() -> AuditSpec:
     """The audit that ships."""
     return load_audit("flights", AUDITS).spec
+
+
+@pytest.fixture(scope="session")
+def translations() -> pd.DataFrame:
+    """All texts, as the demo has them."""
+    return load_translations()

@@ -52,9 +52,14 @@ def trained(part: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Tra
         return recipe._replace(save=save)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, recipe in list(flights_models._RECIPES.items()):
-            patch.setitem(flights_models._RECIPES, name, keeping(name, recipe))
-        train_models(part, home / "models" / "flights", missing_models(home / "models" / "flights"))
+        for name, recipe in list(flights_models._RECIPES["flights"].items()):
+            patch.setitem(flights_models._RECIPES["flights"], name, keeping(name, recipe))
+        train_models(
+            "flights",
+            part,
+            home / "models" / "flights",
+            missing_models("flights", home / "models" / "flights"),
+        )
     return Trained(home, originals)
 
 
@@ -100,7 +105,7 @@ def test_each_artifact_lies_where_the_audit_looks_for_it_and_nothing_else_does(
     folder = trained.home / "models" / "flights"
 
     assert {path.name for path in folder.iterdir()} == {name for _, name in ARTIFACTS.values()}
-    assert missing_models(folder) == []
+    assert missing_models("flights", folder) == []
     # Nothing that would be unpickled.
     files = {path.name for path in (folder / "random_forest").iterdir()}
     assert {"MLmodel", "model.skops"} <= files
@@ -168,8 +173,8 @@ def test_nothing_is_learned_from_the_months_that_are_audited(
     never_arrived = part.index[~later][::5]
     known = other.drop(index=never_arrived)
 
-    train_models(other, tmp_path / "other", ["gradient_boosting"])
-    train_models(known, tmp_path / "fewer", ["gradient_boosting"])
+    train_models("flights", other, tmp_path / "other", ["gradient_boosting"])
+    train_models("flights", known, tmp_path / "fewer", ["gradient_boosting"])
 
     name = "gradient_boosting.onnx"
     same = (trained.home / "models" / "flights" / name).read_bytes()
@@ -180,17 +185,17 @@ def test_nothing_is_learned_from_the_months_that_are_audited(
 def test_only_what_is_missing_is_trained(
     part: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert missing_models(tmp_path) == list(MODELS)
+    assert missing_models("flights", tmp_path) == list(MODELS)
     for _, artifact in ARTIFACTS.values():
         (tmp_path / artifact).write_text("as it was")
     (tmp_path / "schedule_only.skops").unlink()
-    assert missing_models(tmp_path) == ["schedule_only"]
+    assert missing_models("flights", tmp_path) == ["schedule_only"]
     # Writing ONNX is not asked for.
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
 
-    train_models(part, tmp_path, missing_models(tmp_path))
+    train_models("flights", part, tmp_path, missing_models("flights", tmp_path))
 
-    assert missing_models(tmp_path) == []
+    assert missing_models("flights", tmp_path) == []
     kept = [path for path in tmp_path.iterdir() if path.name != "schedule_only.skops"]
     assert [path.read_text() for path in kept] == ["as it was"] * 3
 
@@ -198,7 +203,7 @@ def test_only_what_is_missing_is_trained(
 def test_an_artifact_appears_whole_or_not_at_all(
     part: pd.DataFrame, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = flights_models._RECIPES["random_forest"]
+    recipe = flights_models._RECIPES["flights"]["random_forest"]
     pipeline = trained.originals["random_forest"]
 
     def die_halfway(_: Any, features: pd.DataFrame, path: Path) -> None:
@@ -207,13 +212,15 @@ def test_an_artifact_appears_whole_or_not_at_all(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setitem(flights_models._RECIPES, "random_forest", recipe._replace(save=die_halfway))
+        patch.setitem(
+            flights_models._RECIPES["flights"], "random_forest", recipe._replace(save=die_halfway)
+        )
         with pytest.raises(KeyboardInterrupt):
-            train_models(part, tmp_path, ["random_forest"])
-    assert "random_forest" in missing_models(tmp_path)
+            train_models("flights", part, tmp_path, ["random_forest"])
+    assert "random_forest" in missing_models("flights", tmp_path)
 
     # What was left half-written does not stand in the way.
-    train_models(part, tmp_path, ["random_forest"])
+    train_models("flights", part, tmp_path, ["random_forest"])
 
     assert [path.name for path in tmp_path.iterdir()] == ["random_forest"]
     assert (tmp_path / "random_forest" / "MLmodel").is_file()
@@ -225,7 +232,7 @@ def test_a_package_that_is_not_installed_is_told_before_anything_is_trained(
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
 
     with pytest.raises(UsageError, match="skl2onnx, which is not installed") as caught:
-        train_models(part, tmp_path / "models", MODELS)
+        train_models("flights", part, tmp_path / "models", MODELS)
 
     assert caught.value.fix == "pip install 'evaluator[demo]'"
     assert not (tmp_path / "models").exists()
@@ -238,7 +245,8 @@ from pathlib import Path
 import pandas as pd
 from evaluator.demo._flights_models import train_models
 
-train_models(pd.read_pickle(sys.argv[1]), Path(sys.argv[2]), ["random_forest", "gradient_boosting"])
+names = ["random_forest", "gradient_boosting"]
+train_models("flights", pd.read_pickle(sys.argv[1]), Path(sys.argv[2]), names)
 from mlflow.telemetry import get_telemetry_client
 print("telemetry:", get_telemetry_client())
 """
@@ -261,4 +269,7 @@ def test_training_prints_nothing_and_mlflow_reports_to_nobody(
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "telemetry: None\n", "")
-    assert missing_models(tmp_path / "models") == ["schedule_only", "logistic_regression"]
+    assert missing_models("flights", tmp_path / "models") == [
+        "schedule_only",
+        "logistic_regression",
+    ]

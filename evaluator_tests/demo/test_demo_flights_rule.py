@@ -1,6 +1,7 @@
-"""The recorded candidate: the file says of each flight what the rule says."""
+"""The recorded candidates: the files say of each flight what a rule or a boosting says."""
 
 import csv
+import statistics
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from evaluator.candidates import load_scorer, predict, recording_issues
 from evaluator.demo._flights import FIRST_DAY, demo_days, read_source
-from evaluator.demo._flights_models import BANDS, late_shares, write_rule
+from evaluator.demo._flights_models import BANDS, late_shares, write_minutes, write_rule
 from evaluator.spec import AuditSpec, RecordedCandidate
 from evaluator_tests.candidates.conftest import task_of
 
@@ -131,6 +132,65 @@ def test_diverted_flights_are_all_that_is_found_amiss(
 
     assert [finding.kind for finding in findings] == ["extra_ids"]
     assert findings[0].affected == diverted.sum() > 0
+
+
+@pytest.fixture(scope="module")
+def minutes(
+    part: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, pd.DataFrame]:
+    """What two systems said of the arrival delay on the days, beside the flights themselves."""
+    folder = tmp_path_factory.mktemp("minutes")
+    write_minutes(part, DAYS, folder)
+    flights = part.set_index("flight_id")
+    return {
+        path.stem: pd.read_csv(path, index_col="flight").join(flights) for path in folder.iterdir()
+    }
+
+
+def test_a_delay_is_carried_over_with_what_it_changed_by_before(
+    minutes: dict[str, pd.DataFrame], part: pd.DataFrame
+) -> None:
+    before = part[(part["date"] < FIRST_DAY) & part["arrival_delay"].notna()]
+    changes = (before["arrival_delay"] - before["departure_delay"]).astype(int).tolist()
+    cuts = statistics.quantiles(changes, n=20, method="inclusive")
+
+    said = minutes["carried_over"]
+
+    for name, change in (("low", cuts[0]), ("minutes", cuts[9]), ("high", cuts[18])):
+        difference = (said[name] - said["departure_delay"]).astype(float)
+        assert difference.min() == difference.max() == pytest.approx(change, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["carried_over", "boosted"])
+def test_about_nine_of_ten_flights_arrive_within_the_limits(
+    name: str, minutes: dict[str, pd.DataFrame], part: pd.DataFrame
+) -> None:
+    said = minutes[name]
+    arrived = said[said["arrival_delay"].notna()]
+
+    departed = part["date"].isin(DAYS) & part["departure_delay"].notna()
+    assert said.index.tolist() == part.loc[departed, "flight_id"].tolist()
+    assert ((said["low"] <= said["minutes"]) & (said["minutes"] <= said["high"])).all()
+    within = arrived["arrival_delay"].between(arrived["low"], arrived["high"])
+    assert 0.85 < within.mean() < 0.97
+
+
+def test_what_is_said_of_a_delay_is_learned_from_earlier_months_alone(
+    part: pd.DataFrame, minutes: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    def written(chosen: pd.Series, folder: Path) -> dict[str, pd.DataFrame]:
+        write_minutes(
+            part.assign(arrival_delay=part["arrival_delay"].mask(chosen, 500)), DAYS, folder
+        )
+        return {path.stem: pd.read_csv(path, index_col="flight") for path in folder.iterdir()}
+
+    later = part["date"] >= FIRST_DAY
+
+    same, other = written(later, tmp_path / "later"), written(~later, tmp_path / "before")
+
+    for name, said in minutes.items():
+        assert same[name].equals(said[same[name].columns])
+        assert not other[name].equals(said[other[name].columns])
 
 
 def test_a_recording_appears_whole_or_not_at_all(

@@ -1,4 +1,4 @@
-"""After `prepare`, all candidates of the flights audit can be judged; again, it trains nothing."""
+"""After `prepare`, all candidates of an example can be judged; again, it trains nothing."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluator.candidates import build_evaluation_set, load_scorer, predict
-from evaluator.demo import _flights as flights, prepare
+from evaluator.demo import _flights as flights, _language as language, prepare
 from evaluator.errors import UsageError
 from evaluator.intake import ingest
 from evaluator.orchestration import Home
 from evaluator.scorecard import SLICE_COLUMNS
-from evaluator.spec import AuditSpec
-from evaluator_tests.candidates.conftest import task_of
+from evaluator.spec import SNAPSHOT, load_audit
+from evaluator_tests.demo.conftest import AUDITS
 
 # MLflow warns of type hints in its own classes, wherever it is imported first.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
@@ -45,13 +45,18 @@ class Stages:
 
 
 @pytest.fixture(scope="module")
-def prepared(part: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def prepared(
+    part: pd.DataFrame, translations: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Home]:
     """A home that is prepared for three days; later calls work on a part of the year too."""
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flights, "load_flights", lambda: part)
+        patch.setattr(language, "load_translations", lambda: translations.iloc[::40])
         home = Home(root, str(root / "evidence"))
         prepare("flights", 3, home, Stages())
+        prepare("delay", 3, home, Stages())
+        prepare("language", None, home, Stages())
         yield home
 
 
@@ -61,25 +66,28 @@ def recorded_days(home: Home) -> set[str]:
         return {row["flight"].split("-")[0] for row in csv.DictReader(file)}
 
 
-def test_every_candidate_scores_every_slice_of_the_prepared_days(
-    prepared: Home, flights_spec: AuditSpec, tmp_path: Path
+@pytest.mark.parametrize("audit", ["flights", "delay", "language"])
+def test_every_candidate_answers_in_every_slice_of_what_was_prepared(
+    prepared: Home, audit: str, tmp_path: Path
 ) -> None:
+    spec = load_audit(audit, AUDITS).spec
     days = {}
-    for path in sorted(prepared.landing("flights").iterdir()):
-        result = ingest(path, flights_spec.data, into=tmp_path / path.stem)
+    for path in sorted(prepared.landing(audit).iterdir()):
+        result = ingest(path, spec.data, into=tmp_path / path.stem)
         assert result.quarantined == 0
-        days[path.stem[-10:]] = pq.read_table(result.typed_path)
-    cases = build_evaluation_set(days, flights_spec).cases.to_pandas()
+        day = path.stem[-10:] if spec.data.first_day else SNAPSHOT
+        days[day] = pq.read_table(result.typed_path)
+    cases = build_evaluation_set(days, spec).cases.to_pandas()
     slices = dict(list(cases.groupby(list(SLICE_COLUMNS))))
-    assert (len(days), len(flights_spec.candidates)) == (3, 5)
+    assert len(cases) > 600
     assert len(slices) > 12
 
-    for candidate in flights_spec.candidates:
-        scorer = load_scorer(candidate, prepared.root, task=task_of())
+    for candidate in spec.candidates:
+        scorer = load_scorer(candidate, prepared.root, task=spec.asks)
         for of_slice in slices.values():
-            found = predict(candidate, scorer, of_slice, task=task_of())
+            found = predict(candidate, scorer, of_slice, task=spec.asks)
             assert found["id"].tolist() == of_slice["id"].tolist()
-            assert found["score"].between(0, 1).all()
+            assert found["prediction"].notna().all() or candidate.name == "py3langid_2"
 
 
 def test_again_nothing_is_trained_and_nothing_changes(prepared: Home) -> None:
@@ -128,5 +136,5 @@ def test_an_example_that_there_is_not_is_refused_with_those_there_are(tmp_path: 
     with pytest.raises(UsageError, match="no such example") as caught:
         prepare("trains", None, Home(tmp_path, str(tmp_path)), Stages())
 
-    assert caught.value.fix == "use one of flights, sales"
+    assert caught.value.fix == "use one of flights, delay, language, sales"
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """Fairness: what is compared with what, what is not known, and what is refused."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -223,9 +224,37 @@ def test_each_class_of_a_multiclass_candidate_is_measured_against_the_rest() -> 
         )
     accuracy = gaps[gaps["measure"] == "accuracy_gap"]
     assert accuracy["class"].isna().all()
+    asked = {"task": "multiclass_classification", "reference": {"group": "a"}}
+    alone = measured(frame, measures=["accuracy_gap"], **asked)
+    pd.testing.assert_frame_equal(alone, accuracy.reset_index(drop=True), check_dtype=False)
     right = (frame["label"] == frame["prediction"]).groupby(frame["group"]).mean()
     row = only(accuracy, comparison="difference", group="b")
     assert row["value"] == pytest.approx(right["b"] - right["a"])
+
+
+def test_of_many_classes_and_clusters_the_accuracy_is_compared_without_a_table_a_cluster() -> None:
+    random = np.random.default_rng(7)
+    frame = pd.DataFrame(random.integers(100, size=(20_000, 2)), columns=["label", "prediction"])
+    frame["group"] = random.choice(["a", "b"], len(frame))
+    frame["source"] = random.integers(2_000, size=len(frame))
+    many: dict[str, Any] = {"classes": range(100), "cluster": "source"}
+    tracemalloc.start()
+
+    gaps = measured(
+        frame,
+        task="multiclass_classification",
+        measures=["accuracy_gap"],
+        reference="overall",
+        **many,
+    )
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    right = frame["label"] == frame["prediction"]
+    row = only(gaps, comparison="difference", group="b")
+    assert row["value"] == pytest.approx(right[frame["group"] == "b"].mean() - right.mean())
+    # 100 x 100 cells for each of some 4,000 groups of a cluster are 320 MB.
+    assert peak < 50e6
 
 
 def test_multiclass_scores_give_a_calibration_gap_a_class() -> None:

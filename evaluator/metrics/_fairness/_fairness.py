@@ -320,6 +320,10 @@ def read_inputs(
         # An abstention is a prediction of one more class, which no label has.
         many = len(classes) + options.abstains
         numbered, decisions = found.label, found.prediction % many
+        if not any(measure.per_class for measure in measures):
+            # What is right is enough, and a table of many classes a cluster is large.
+            right = (numbered == decisions).astype(np.intp)
+            numbered, decisions, many = np.ones_like(right), right, 2
         if scored and score is not None:
             scores = {number: _probability(frame, score[value]) for value, number in classes}
     excess_of = {number: values - (numbered == number) for number, values in scores.items()}
