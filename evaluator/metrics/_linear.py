@@ -39,7 +39,7 @@ TINY = 1e-150
 _EVEN = 0.5
 _HARDLY_CLUSTERED = 1.05
 # How many times more skewed than cases clusters may be of which hardly any fails completely.
-_LOPSIDED = 9
+_LOPSIDED = 12
 
 
 @dataclass(frozen=True)

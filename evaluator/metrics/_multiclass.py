@@ -131,17 +131,21 @@ class MulticlassLevel:
 
         Each class counts as a share, (groups,), and what these are not known by, (rows,), as well.
         """
-        design, parts = self.design, []
+        design = self.design
+        parts = []
         if of_shares is not None:
             of_them = design.measure(LinearisedEstimate(linear.value, of_shares))
-            parts.append((of_shares, *2 * [of_them.spread.half_width(self.confidence)]))
+            half = of_them.spread.half_width(self.confidence)
+            parts.append((of_shares, half, half))
         for share, (hits, among) in zip(shares, self._weights(rate), strict=True):
             part = design.ratio(hits, among)
             _, limits = design.rate_limits(hits > 0, among > 0, self.confidence)
-            if rate.twice:
-                limits = tuple(2 * edge / (1 + edge) for edge in limits)
-            distances = (share * np.nan_to_num(np.abs(part.value - edge)) for edge in limits)
-            parts.append((share[design.group] * part.influence, *distances))
+            below, above = (
+                share * np.nan_to_num(np.abs(part.value - limit))
+                # From Jaccard's index to F1.
+                for limit in (2 * one / (1 + one) if rate.twice else one for one in limits)
+            )
+            parts.append((share[design.group] * part.influence, below, above))
         found = design.measure(linear)
         below, above = (
             np.maximum(joined, student)

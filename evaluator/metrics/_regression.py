@@ -98,7 +98,7 @@ _OF_SQUARES = _Tails(
     2.5, 80.0, MIN_FOR_SQUARES, "the mean square", f"the mean absolute error{_WITHIN}"
 )
 # Errors and labels both have tails; few cases show neither.
-_OF_SHARES = _Tails(2.5, 150.0, MIN_FOR_SQUARES, "R2", f"the mean absolute error{_WITHIN}")
+_OF_SHARES = _Tails(2.5, 200.0, MIN_FOR_SQUARES, "R2", f"the mean absolute error{_WITHIN}")
 # How far the few labels lie that are outside is what makes a score large.
 _COVERAGE = "the coverage of the limits"
 _OF_WIDTHS = _Tails(1.5, 0.0, MIN_CASES, "the mean", _COVERAGE, "widths")
