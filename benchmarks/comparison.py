@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -147,6 +148,7 @@ def compared_in_cells(
     task: Task,
     *,
     scored: bool,
+    **told: Any,
 ) -> pd.DataFrame:
     """Compare the pair in every cell, and in all of them together."""
     pair = {"old": "old", "new": "new"}
@@ -167,6 +169,7 @@ def compared_in_cells(
         task=task,
         metrics=metrics if names is None else names,
         cluster=cluster,
+        **told,
     )
 
 
@@ -179,18 +182,19 @@ def counted(
     truth: pd.DataFrame | Mapping[str, float] | None = None,
     names: Sequence[str] | None = None,
     task: Task = "binary_classification",
+    **told: Any,
 ) -> None:
     """Print how often tests find something and intervals miss, over all draws.
 
     The truth is that of a large sample, or given by metric; without one it is 0 of scores, and of
     decisions what all cells together show.
     """
-    scored = scored and task != "regression"
-    found = compared_in_cells(frame, cluster, names, task, scored=scored)
+    scored = scored and task == "binary_classification"
+    found = compared_in_cells(frame, cluster, names, task, scored=scored, **told)
     print(title)
     whole = found
     if isinstance(truth, pd.DataFrame):
-        whole = compared_in_cells(truth.assign(cell=0), None, names, task, scored=scored)
+        whole = compared_in_cells(truth.assign(cell=0), None, names, task, scored=scored, **told)
     whole = whole[whole.level == "overall"].set_index("metric").difference
     known = truth if isinstance(truth, Mapping) else dict(whole)
     for metric, rows in found[found.level == "cell"].groupby("metric", sort=False):
@@ -336,12 +340,54 @@ def regressions() -> None:
         counted(title, frame, None, truth=truth, names=list(truth), task="regression")
 
 
+def of_classes(
+    sizes: np.ndarray, clusters: int, shares: tuple[float, ...], right: float
+) -> pd.DataFrame:
+    """Draw two candidates of several classes, the new one better, that find the same cases hard."""
+    draws = np.random.default_rng((20131107, len(sizes)))
+    cluster = np.repeat(np.arange(len(sizes)), sizes)
+    n = len(cluster)
+    label = draws.choice(len(shares), n, p=shares)
+    ease = draws.normal(0, 1, n) + draws.normal(0, 1, len(sizes))[cluster] * (sizes.max() > 1)
+    frame = pd.DataFrame({"label": label, "cluster": cluster, "cell": cluster // clusters})
+    for name, odds in (("old", right), ("new", right + 0.5)):
+        wrong = (label + draws.integers(1, len(shares), n)) % len(shares)
+        is_right = draws.random(n) < 1 / (1 + np.exp(-odds - ease))
+        answered = draws.random(n) < 1 / (1 + np.exp(-2 - 0.5 * ease))
+        frame[name] = np.where(answered, np.where(is_right, label, wrong), np.nan)
+    return frame
+
+
+def several_classes() -> None:
+    """Candidates of several classes, of which some are rare, with abstentions."""
+    names = [
+        *("accuracy", "coverage", "selective_accuracy", "cohen_kappa", "quadratic_weighted_kappa"),
+        *("balanced_accuracy", "precision_macro", "f1_macro", "precision_weighted", "f1_weighted"),
+    ]
+    for shares, right in product(((0.5, 0.3, 0.2), (0.6, 0.3, 0.09, 0.01)), (0.5, 3.0)):
+        told = {"abstains": True, "classes": list(range(len(shares)))}
+        for clusters, each in ((100, 1), (300, 1), (20, 30)):
+            drawing = partial(of_classes, clusters=clusters, shares=shares, right=right)
+            truth = drawing(np.full(20_000 if each > 1 else 500_000, each))
+            title = f"{clusters} clusters of {each}, " if each > 1 else f"{clusters} cases, "
+            counted(
+                f"{title}{len(shares)} classes, the rarest {shares[-1]:g}, log-odds {right:g}",
+                drawing(np.full(1000 * clusters, each)),
+                "cluster" if each > 1 else None,
+                truth=truth,
+                names=names,
+                task="multiclass_classification",
+                **told,
+            )
+
+
 ERRORS = {
     "cases": independent_cases,
     "clusters": clusters_of_cases,
     "few_clusters": few_clusters_differ,
     "few_cases": few_cases_carry,
     "regression": regressions,
+    "classes": several_classes,
 }
 
 

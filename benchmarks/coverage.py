@@ -48,6 +48,9 @@ def enumerate_rates() -> None:
 
 MISSES, ON_A_SIDE = 0.07, 0.035
 broken: list[str] = []
+# By a line's first word, which is the metric's name: its misses below and above, those of the
+# samples with an interval alone, and the share of these.
+shown: dict[str, list[tuple[float, float, float, float]]] = {}
 
 
 def show(name: str, truth: float, low: Any, high: Any) -> None:
@@ -60,11 +63,29 @@ def show(name: str, truth: float, low: Any, high: Any) -> None:
     keeps = max(below, above) <= ON_A_SIDE + slack and below + above <= MISSES + slack
     if not keeps:
         broken.append(name)
+    among = (below + above) / max(given.mean(), 1 / samples)
+    shown.setdefault(name.split(maxsplit=1)[0].rstrip(","), []).append(
+        (below, above, among, given.mean())
+    )
     print(
         f"{name:66s} truth {truth:7.3f}  below {below:.3f}  above {above:.3f}  "
         f"with an interval {given.mean():.2f}  width {width:.3f}{'' if keeps else '  MISSES'}",
         flush=True,
     )
+
+
+def summarise() -> None:
+    """Print what is worst of each metric."""
+    print(
+        f"\n{'worst line':32s}{'lines':>6s}{'below':>8s}{'above':>8s}{'of given':>10s}{'given':>8s}"
+    )
+    for metric, lines in shown.items():
+        below, above, among, given = np.array(lines).T
+        print(
+            f"{metric:32s}{len(lines):6d}{below.max():8.3f}{above.max():8.3f}{among.max():10.3f}"
+            f"{given.min():8.2f}"
+        )
+    shown.clear()
 
 
 def report(name: str, metric: str, truth: float, drawn: Drawn, **more: Any) -> None:
@@ -387,111 +408,163 @@ def rare_positives() -> None:
             report(line, "average_precision", truth, (label, score))
 
 
-def of_samples(name: str, truth: Any, frame: pd.DataFrame, **told: Any) -> None:
-    """Measure one line a metric: every value of the column "sample" is a sample."""
-    table = slice_metrics(frame, label="label", slices=["sample"], **told)
-    for metric, part in table[table.level == "sample"].groupby("metric", sort=False):
-        line = f"{metric}, {name}"
-        show(line, float(truth[metric]), part["low"].to_numpy(), part["high"].to_numpy())
+# Clusters, cases of each and whether these have weights; independent cases are clusters of 1.
+Design = tuple[int, int | str, bool]
+INDEPENDENT: tuple[Design, ...] = (
+    *((50, 1, False), (100, 1, False), (300, 1, False), (1000, 1, False)),
+    (300, 1, True),
+)
+CLUSTERED: tuple[Design, ...] = (
+    *((12, 25, False), (20, 30, False), (60, 10, False)),
+    *((30, "lognormal", False), (30, "lognormal", True)),
+)
+LARGE: Design = (100_000, 10, False)
+Layout = tuple[np.random.Generator, int, pd.DataFrame]
 
 
-def limits() -> None:
-    """Limits of skewed and of heavy-tailed labels, of which one in ten or in a hundred is outside.
+def laid_out(random: np.random.Generator, samples: int, design: Design) -> Layout:
+    """Lay out samples: how many clusters there are, and each case's cluster, sample and weight."""
+    clusters, each, _ = design
+    sizes = cluster_sizes(random, each, samples * clusters)
+    cluster = np.repeat(np.arange(samples * clusters), sizes)
+    weight = random.lognormal(0, 0.7, len(cluster))
+    frame = {"cluster": cluster, "sample": cluster // clusters, "weight": weight}
+    return random, samples * clusters, pd.DataFrame(frame)
 
-    In clusters the cases of one have their error in common, in part.
+
+def of_designs(
+    name: str,
+    draw: Callable[[Layout], pd.DataFrame],
+    told: dict[str, Any],
+    *,
+    clustered: bool,
+    samples: int = SAMPLES,
+    truth: dict[str, float] | None = None,
+) -> None:
+    """Measure one line a design and metric; what is not told of the truth is that of many cases."""
+    random = np.random.default_rng(112)
+    columns: dict[str, Any] = {"label": "label", "slices": ["sample"]} | told
+
+    def by_metric(frame: pd.DataFrame, **more: Any) -> Any:
+        table = slice_metrics(frame, **columns, **more)
+        names = table.metric + (" " + table["class"].astype(str) if "class" in table else "")
+        return table.groupby(names.fillna(table.metric), sort=False)
+
+    true = truth
+    if true is None:
+        whole = by_metric(draw(laid_out(random, 1, LARGE)), levels=["overall"])
+        true = whole["value"].first().to_dict()
+    for design in CLUSTERED if clustered else INDEPENDENT:
+        clusters, each, weighted = design
+        size = clusters * (each if isinstance(each, int) else 9)
+        line = f"{name}, {clusters} " + (f"clusters of {each}" if clustered else "cases")
+        more = {"weight": "weight" if weighted else None}
+        drawn = draw(laid_out(random, min(samples, 1_500_000 // size), design))
+        found = by_metric(
+            drawn, cluster="cluster" if clustered else None, levels=["sample"], **more
+        )
+        for metric, part in found:
+            full = f"{metric}, {line}{', weighted' if weighted else ''}"
+            show(full, true[metric], part["low"].to_numpy(), part["high"].to_numpy())
+
+
+TAILS: dict[str, Callable[..., Any]] = {
+    "normal": lambda random, size: random.standard_normal(size),
+    "lognormal": lambda random, size: random.lognormal(0, 1, size) - np.exp(0.5),
+    "three degrees of freedom": lambda random, size: random.standard_t(3, size),
+}
+
+
+def numbers() -> None:
+    """Numbers with limits of which one in ten or in a hundred is outside, and skewed targets.
+
+    In clusters the cases of one have a part of their target and of their error in common.
     """
-    print("\nlimits of a regression")
-    random = np.random.default_rng(109)
+    print("\npredictions and limits of a regression")
     told: dict[str, Any] = {
         "task": "regression",
         "prediction": "guess",
         "limits": ("low", "high"),
         "tolerance": 0.5,
-        "metrics": ["within_tolerance", "limits_coverage", "limits_width", "interval_score"],
     }
-    draws: dict[str, Callable[[Any], Any]] = {
-        "normal": random.standard_normal,
-        "lognormal": lambda size: random.lognormal(0, 1, size) - np.exp(0.5),
-        "three degrees of freedom": lambda size: random.standard_t(3, size),
-    }
-    for (name, draw), outside in product(draws.items(), (0.1, 0.01)):
-        # Errors are scaled by a part that varies, as limits are, and know it.
-        edges = np.quantile(draw(4_000_000), [outside / 2, 1 - outside / 2])
-        for shared in (0.0, 0.3):
-            settings = draw, edges, shared
-            whole = _limited(random, settings, (1, 200_000, 10))
-            measured = slice_metrics(whole, label="label", slices=["sample"], **told)
-            truth = measured.groupby("metric")["value"].first()
-            for clusters, each in ((5, 10), (20, 10), (100, 10), (30, 30))[1 if shared else 0 :]:
-                drawn = _limited(random, settings, (1000, clusters, each))
-                line = f"{name}, {outside:g} outside, {clusters * each} cases"
-                if shared:
-                    line = f"{name}, {outside:g} outside, {clusters} clusters of {each}"
-                of_samples(line, truth, drawn, **told, cluster="cluster" if shared else None)
+    of_limits = ["limits_coverage", "limits_width", "interval_score"]
+    # Relative errors have no mean where labels may be near 0.
+    of_errors = [
+        *("mean_absolute_error", "root_mean_squared_error", "median_absolute_error"),
+        *("bias", "r2", "pinball_loss_90", "within_tolerance"),
+    ]
+    for (name, tail), outside, clustered in product(TAILS.items(), (0.1, 0.01), (False, True)):
+        edges = np.quantile(
+            tail(np.random.default_rng(1), 4_000_000), [outside / 2, 1 - outside / 2]
+        )
+        shared = 0.3 * clustered
 
+        def draw(
+            layout: Layout, tail: Any = tail, edges: Any = edges, shared: float = shared
+        ) -> pd.DataFrame:
+            random, clusters, frame = layout
 
-def _limited(
-    random: np.random.Generator,
-    settings: tuple[Callable[[Any], Any], Any, float],
-    shape: tuple[int, int, int],
-) -> pd.DataFrame:
-    """Draw samples of clusters whose cases share a part of their error."""
-    draw, edges, shared = settings
-    samples, clusters, each = shape
-    own, common = draw((samples * clusters, each)), draw((samples * clusters, 1))
-    scale = random.uniform(0.5, 1.5, own.shape)
-    label = scale * (np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
-    frame = {"label": label.ravel(), "guess": 0.0}
-    frame |= {"low": (scale * edges[0]).ravel(), "high": (scale * edges[1]).ravel()}
-    cluster = np.repeat(np.arange(samples * clusters), each)
-    return pd.DataFrame(frame | {"cluster": cluster, "sample": cluster // clusters})
+            def partly(draw: Callable[..., Any]) -> Any:
+                common = draw(random, clusters)[frame.cluster]
+                own = draw(random, len(frame))
+                return np.sqrt(1 - shared) * own + np.sqrt(shared) * common
+
+            # Errors are scaled by a part that varies, as limits are, and know it.
+            scale = random.uniform(0.5, 1.5, len(frame))
+            guess = np.exp(partly(TAILS["normal"]))
+            low, high = (guess + scale * edge for edge in edges)
+            label = guess + scale * partly(tail)
+            return frame.assign(label=label, guess=guess, low=low, high=high)
+
+        told["metrics"] = of_limits + (of_errors if outside == 0.1 else [])
+        of_designs(f"{name}, {outside:g} outside", draw, told, clustered=clustered)
 
 
 def classes() -> None:
-    """Kappa and shares of classifiers of several classes, of which some are rare.
+    """Kappa, shares, rates and averages of classifiers of several classes, of which some are rare.
 
     In clusters labels and difficulty differ; predictions are mostly near the label.
     """
     print("\nseveral classes")
-    random = np.random.default_rng(110)
-    metrics = ["cohen_kappa", "quadratic_weighted_kappa", "selective_accuracy", "coverage"]
-    told: dict[str, Any] = {
-        "task": "multiclass_classification",
-        "prediction": "prediction",
-        "abstains": True,
-        "metrics": metrics,
-    }
     for shares in ((0.5, 0.3, 0.2), (0.6, 0.3, 0.09, 0.01), (0.95, 0.04, 0.01), (0.1,) * 10):
-        told["classes"] = list(range(len(shares)))
-        for right, spread in product((0.6, 0.9, 0.99), (0.0, 1.0)):
-            settings = shares, right, spread
-            whole = _decided(random, settings, (1, 100_000, 10))
-            measured = slice_metrics(whole, label="label", slices=["sample"], **told)
-            truth = measured.groupby("metric")["value"].first()
-            sizes = ((20, 30), (60, 10)) if spread else ((50, 1), (100, 1), (300, 1), (1000, 1))
-            for clusters, each in sizes:
-                samples = min(1000, 1_000_000 // (clusters * each))
-                drawn = _decided(random, settings, (samples, clusters, each))
-                line = f"{len(shares)} classes, {shares[-1]:g} the rarest, {right:g} right"
-                line += f", {clusters} clusters of {each}" if spread else f", {clusters} cases"
-                of_samples(line, truth, drawn, **told, cluster="cluster" if spread else None)
+        told: dict[str, Any] = {
+            "task": "multiclass_classification",
+            "prediction": "prediction",
+            "abstains": True,
+            "classes": list(range(len(shares))),
+            "metrics": [
+                *("accuracy", "cohen_kappa", "quadratic_weighted_kappa"),
+                *("coverage", "selective_accuracy", "balanced_accuracy"),
+                *(f"{rate}_macro" for rate in ("precision", "recall", "f1")),
+                *(f"{rate}_weighted" for rate in ("precision", "recall", "f1")),
+                *(f"class_{what}" for what in ("recall", "precision", "f1", "share")),
+            ],
+        }
+        for right, clustered in product((0.6, 0.9, 0.99), (False, True)):
+
+            def draw(
+                layout: Layout,
+                shares: Any = shares,
+                right: float = right,
+                spread: float = clustered,
+            ) -> pd.DataFrame:
+                return _decided(layout, shares, right, spread)
+
+            line = f"{len(shares)} classes, {shares[-1]:g} the rarest, {right:g} right"
+            of_designs(line, draw, told, clustered=clustered, samples=SAMPLES // 4)
 
 
 def _decided(
-    random: np.random.Generator,
-    settings: tuple[tuple[float, ...], float, float],
-    shape: tuple[int, int, int],
+    layout: Layout, shares: tuple[float, ...], right: float, spread: float
 ) -> pd.DataFrame:
-    """Draw samples of clusters whose labels and difficulty differ by so much, on the log scale."""
-    shares, right, spread = settings
-    samples, clusters, each = shape
-    cluster = np.repeat(np.arange(samples * clusters), each)
-    tilt, ease, silence = spread * random.normal(size=(3, samples * clusters))[:, cluster]
+    """Draw labels and difficulty that differ between clusters by so much, on the log scale."""
+    random, clusters, frame = layout
+    tilt, ease, silence = spread * random.normal(size=(3, clusters))[:, frame.cluster]
     numbers = np.arange(len(shares))
     odds = np.array(shares) * np.exp(tilt[:, None] * (numbers - numbers.mean()) / len(shares))
     limits = odds.cumsum(axis=1) / odds.sum(axis=1, keepdims=True)
-    label = (limits < random.random((len(cluster), 1))).sum(axis=1)
-    is_right = random.random(len(cluster)) < special.expit(special.logit(right) + ease)
+    label = (limits < random.random((len(frame), 1))).sum(axis=1)
+    is_right = random.random(len(frame)) < special.expit(special.logit(right) + ease)
     # Of the wrong ones, most are in the next class, and some anywhere.
     near = np.abs(label + random.choice([-1, 1], len(label)))
     near = np.where(near < len(shares), near, len(shares) - 2)
@@ -499,53 +572,56 @@ def _decided(
     wrong = np.where(random.random(len(label)) < 0.8, near, anywhere)
     prediction = np.where(is_right, label, wrong).astype(float)
     prediction[random.random(len(label)) < special.expit(-2 + silence)] = np.nan
-    frame = {"label": label, "prediction": prediction, "cluster": cluster}
-    return pd.DataFrame(frame | {"sample": cluster // clusters})
+    return frame.assign(label=label, prediction=prediction)
 
 
 def probabilities() -> None:
-    """Calibration errors and losses of probabilities of several classes, of which some are rare."""
+    """Calibration errors, losses and areas of probabilities of classes, some of them rare."""
     print("\nprobabilities of several classes")
-    random = np.random.default_rng(111)
-    metrics = ["top_label_calibration_error", "classwise_calibration_error", "brier", "log_loss"]
-    told: dict[str, Any] = {"task": "multiclass_classification", "metrics": metrics}
+    errors = ["top_label_calibration_error", "classwise_calibration_error"]
     for shares in ((0.5, 0.5), (0.6, 0.3, 0.09, 0.01), (0.1,) * 10):
-        told["classes"] = list(range(len(shares)))
-        told["score"] = {number: str(number) for number in told["classes"]}
-        for sharpness, spread in product((1.0, 2.0), (0.0, 0.7)):
-            settings = shares, sharpness, spread
-            whole = _given(random, settings, (1, 50_000, 10))
-            measured = slice_metrics(whole, label="label", slices=["sample"], **told)
-            truth = measured.groupby("metric")["value"].first()
-            if sharpness == 1 and not spread:
-                truth[metrics[:2]] = 0.0
-            sizes = ((20, 30), (60, 10)) if spread else ((50, 1), (100, 1), (300, 1), (1000, 1))
-            for clusters, each in sizes:
-                samples = min(400, 200_000 // (clusters * each))
-                drawn = _given(random, settings, (samples, clusters, each))
-                line = f"{len(shares)} classes, {shares[-1]:g} the rarest, sharpened {sharpness:g}"
-                line += f", {clusters} clusters of {each}" if spread else f", {clusters} cases"
-                of_samples(line, truth, drawn, **told, cluster="cluster" if spread else None)
+        told: dict[str, Any] = {
+            "task": "multiclass_classification",
+            "score": {number: str(number) for number in range(len(shares))},
+        }
+        for sharpness, clustered in product((1.0, 2.0), (False, True)):
+
+            def draw(
+                layout: Layout,
+                shares: Any = shares,
+                sharpness: float = sharpness,
+                spread: float = 0.7 * clustered,
+            ) -> pd.DataFrame:
+                return _given(layout, shares, sharpness, spread)
+
+            perfect = sharpness == 1 and not clustered
+            line = f"{len(shares)} classes, {shares[-1]:g} the rarest, sharpened {sharpness:g}"
+            others = {"metrics": ["brier", "log_loss", "roc_auc_ovr", "roc_auc_ovo"]}
+            of_designs(line, draw, told | others, clustered=clustered, samples=SAMPLES // 2)
+            # Their intervals are made by draws, one sample after the other.
+            truth = dict.fromkeys(errors, 0.0) if perfect else None
+            of_designs(
+                line,
+                draw,
+                told | {"metrics": errors},
+                clustered=clustered,
+                samples=400,
+                truth=truth,
+            )
 
 
 def _given(
-    random: np.random.Generator,
-    settings: tuple[tuple[float, ...], float, float],
-    shape: tuple[int, int, int],
+    layout: Layout, shares: tuple[float, ...], sharpness: float, spread: float
 ) -> pd.DataFrame:
-    """Draw samples whose probabilities are a power of the true ones, which clusters share."""
-    shares, sharpness, spread = settings
-    samples, clusters, each = shape
-    cluster = np.repeat(np.arange(samples * clusters), each)
-    size = len(cluster), len(shares)
-    known = np.log(shares) + random.normal(0, 1.2, size)
-    shared = spread * random.normal(size=(samples * clusters, len(shares)))[cluster]
+    """Draw probabilities that are a power of the true ones, which clusters share in part."""
+    random, clusters, frame = layout
+    known = np.log(shares) + random.normal(0, 1.2, (len(frame), len(shares)))
+    shared = spread * random.normal(size=(clusters, len(shares)))[frame.cluster]
     true = special.softmax(known + shared, axis=1)
-    label = (true.cumsum(axis=1) < random.random((len(cluster), 1))).sum(axis=1)
+    label = (true.cumsum(axis=1) < random.random((len(frame), 1))).sum(axis=1)
     given = special.softmax(sharpness * known, axis=1)
-    frame = {"label": np.minimum(label, len(shares) - 1), "cluster": cluster}
-    frame |= {"sample": cluster // clusters}
-    return pd.DataFrame(frame | {str(number): one for number, one in enumerate(given.T)})
+    scores = {str(number): one for number, one in enumerate(given.T)}
+    return frame.assign(label=np.minimum(label, len(shares) - 1), **scores)
 
 
 def losses() -> None:
@@ -617,7 +693,7 @@ PARTS = (
     clustered_rates,
     clustered_models,
     weighted_matthews,
-    limits,
+    numbers,
     classes,
     probabilities,
     rankings,
@@ -629,6 +705,7 @@ def main() -> None:
     for part in PARTS:
         if part.__name__ in (sys.argv[1:] or {one.__name__ for one in PARTS}):
             part()
+            summarise()
     print(f"\n{len(broken)} lines miss more than they promise", *broken, sep="\n  ")
 
 

@@ -1,6 +1,6 @@
 """The metrics of a classifier of more than two classes, each with all its forms."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -144,12 +144,48 @@ class MulticlassLevel:
 
     def of_each_class(self, rate: Rate) -> list[LinearisedEstimate]:
         """Measure a rate of each class against the rest."""
-        result = []
+        return [self.design.ratio(*weights) for weights in self._weights(rate)]
+
+    def average_limits(
+        self,
+        rate: Rate,
+        linear: LinearisedEstimate,
+        shares: list[FloatArray],
+        of_shares: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Give the limits of an average over classes from those of each class's rate.
+
+        Each class counts as a share, (groups,), and what these are not known by, (rows,), as well.
+        """
+        design = self.design
+        parts = []
+        if of_shares is not None:
+            of_them = design.measure(LinearisedEstimate(linear.value, of_shares))
+            half = of_them.spread.half_width(self.confidence)
+            parts.append((of_shares, half, half))
+        for share, (hits, among) in zip(shares, self._weights(rate), strict=True):
+            part = design.ratio(hits, among)
+            _, limits = design.rate_limits(hits > 0, among > 0, self.confidence)
+            below, above = (
+                share * np.nan_to_num(np.abs(part.value - limit))
+                # From Jaccard's index to F1.
+                for limit in (2 * one / (1 + one) if rate.twice else one for one in limits)
+            )
+            parts.append((share[design.group] * part.influence, below, above))
+        found = design.measure(linear)
+        below, above = (
+            np.maximum(joined, student)
+            for joined, student in zip(
+                design.joined(parts), found.spread.reaches(self.confidence), strict=True
+            )
+        )
+        return np.maximum(linear.value - below, 0), np.minimum(linear.value + above, 1)
+
+    def _weights(self, rate: Rate) -> Iterator[list[FloatArray]]:
+        """Give what each row counts in numerator and denominator of the rate of each class."""
         for truth, decision in zip(self.of_class, self.decided, strict=True):
             cell = 2 * truth.astype(np.intp) + decision
-            hits, among = (np.array(weights)[cell] for weights in rate.weights)
-            result.append(self.design.ratio(hits, among))
-        return result
+            yield [np.array(weights)[cell] for weights in rate.weights]
 
     def mark_absent(
         self, estimate: Estimate, among: list[BoolArray], what: str, classes: Iterable[int]
@@ -161,10 +197,15 @@ class MulticlassLevel:
                 self.design.cases(among[number]) == 0, what.format(self.rows.classes[number])
             )
 
-    def interval(self, linear: LinearisedEstimate, among: list[BoolArray]) -> Estimate:
+    def interval(
+        self,
+        linear: LinearisedEstimate,
+        among: list[BoolArray],
+        limits: tuple[FloatArray, FloatArray] | None = None,
+    ) -> Estimate:
         """Estimate a mean over classes, which rests on the class of the fewest cases."""
         found = self.design.measure(linear, *among)
-        estimate = found.estimate(log_odds_interval(found, self.confidence))
+        estimate = found.estimate(limits or log_odds_interval(found, self.confidence))
         fewest = np.min([self.design.cases(rows) for rows in among], axis=0)
         estimate.mark_shortfall(MIN_OF_EACH_CLASS, "cases of each class", fewest)
         return estimate
@@ -289,7 +330,11 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
         elif rate.twice and not at.rows.declared:
             either = zip(at.of_class, at.decided, strict=True)
             among, what = [label | decided for label, decided in either], _NEVER_SEEN
-        estimate = at.interval(linear(at), [among[number] for number in chosen(at)])
+        average = linear(at)
+        shares = np.zeros((len(at.numbers), at.design.groups))
+        shares[list(chosen(at))] = 1 / len(chosen(at))
+        limits = at.average_limits(rate, average, list(shares))
+        estimate = at.interval(average, [among[number] for number in chosen(at)], limits)
         at.mark_absent(estimate, among, what, chosen(at))
         return estimate
 
@@ -297,30 +342,37 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
 
 
 def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
-    def linear_and_absent(at: MulticlassLevel) -> tuple[LinearisedEstimate, list[BoolArray]]:
-        value, influence = np.zeros(at.design.groups), np.zeros(len(at.all))
-        absent = []
-        for truth, part in zip(at.of_class, at.of_each_class(rate), strict=True):
-            share = at.design.mean(truth)
-            counted, own = np.nan_to_num(share.value), np.nan_to_num(part.value)
-            absent.append((counted > 0) & np.isnan(part.value))
-            value += counted * own
-            influence += counted[at.design.group] * part.influence
-            influence += own[at.design.group] * share.influence
-        return LinearisedEstimate(value, influence), absent
+    """Give the mean over the classes, each as often as it is a label."""
+
+    def of_shares_and_rates(
+        at: MulticlassLevel,
+    ) -> tuple[FloatArray, FloatArray, LinearisedEstimate]:
+        """Give the classes' shares, (classes, groups), their influences, and the average."""
+        shares, of_shares = np.zeros((len(at.numbers), at.design.groups)), np.zeros(len(at.all))
+        value, of_rates = np.zeros(at.design.groups), np.zeros(len(at.all))
+        for number, part in enumerate(at.of_each_class(rate)):
+            share = at.design.mean(at.of_class[number])
+            shares[number] = np.nan_to_num(share.value)
+            # A class of no label counts nothing, though it has no rate; any other's is missed.
+            value += np.where(shares[number] > 0, shares[number] * part.value, 0)
+            of_rates += shares[number][at.design.group] * part.influence
+            of_shares += np.nan_to_num(part.value)[at.design.group] * share.influence
+        return shares, of_shares, LinearisedEstimate(value, of_rates + of_shares)
 
     def measure(at: MulticlassLevel) -> Estimate:
-        linear, absent = linear_and_absent(at)
-        found = at.design.measure(linear)
-        estimate = found.estimate(log_odds_interval(found, at.confidence))
+        shares, of_shares, linear = of_shares_and_rates(at)
+        limits = at.average_limits(rate, linear, list(shares), of_shares)
+        estimate = at.design.measure(linear).estimate(limits)
         estimate.mark_undefined(at.design.n == 0, NO_ROWS)
-        for number, missing in zip(at.numbers, absent, strict=True):
-            estimate.mark_undefined(missing, _NEVER_PREDICTED.format(at.rows.classes[number]))
+        for number, share in enumerate(shares):
+            absent = (share > 0) & (at.design.cases(at.decided[number]) == 0)
+            absent &= rate.among == PREDICTED_POSITIVES
+            estimate.mark_undefined(absent, _NEVER_PREDICTED.format(at.rows.classes[number]))
         least = MIN_OF_EACH_CLASS * len(at.numbers)
         estimate.mark_shortfall(least, "cases", at.design.cases())
         return estimate
 
-    return _over_classes(measure, lambda at: linear_and_absent(at)[0])
+    return _over_classes(measure, lambda at: of_shares_and_rates(at)[2])
 
 
 @dataclass(frozen=True)
@@ -431,11 +483,11 @@ def _kappa_interval(
         cases = np.where(variance > 0, divide(share * (1 - share), variance), spread.units)
         return clopper_pearson(share * cases, np.maximum(cases, TINY), at.confidence)
 
-    low, high = lopsided_interval(limits, share, variance, spread.alone, share < EVEN)
-    return (
-        np.maximum(1 - divide(high, found.by_chance), -1),
-        1 - divide(low, found.by_chance),
-    )
+    least, most = lopsided_interval(limits, share, variance, spread.alone, share < EVEN)
+    below, above = spread.reaches(at.confidence)
+    low = np.minimum(1 - divide(most, found.by_chance), known.value - below)
+    high = np.maximum(1 - divide(least, found.by_chance), known.value + above)
+    return np.maximum(low, -1), np.minimum(high, 1)
 
 
 def _of_classes(
@@ -538,6 +590,8 @@ _OF_CLASSES: dict[str, LevelMetric[MulticlassLevel]] = {
     "balanced_accuracy": _macro(RECALL, possible=True),
     **{f"{name}_macro": _macro(rate) for name, rate in _RATES.items()},
     **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
+    # The classes' recalls, each as often as it is a label: that is the share of all right answers.
+    "recall_weighted": _share(lambda at: at.right),
     "roc_auc_ovr": _roc_auc(_one_vs_rest),
     "roc_auc_ovo": _roc_auc(_one_vs_one),
     "log_loss": LevelMetric(

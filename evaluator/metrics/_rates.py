@@ -10,6 +10,8 @@ from evaluator.metrics._estimates import BoolArray, Estimate, FloatArray, divide
 _MAX_STEPS = 60
 # How many times more skewed than cases clusters may be; what benchmarks/coverage.py asks for.
 _LOPSIDED = 3
+# The part of the error probability that balanced intervals leave to a side at most.
+_ON_A_SIDE = 0.7
 # Relative error that the search for a limit may leave.
 _ROUNDING = 1e-11
 _HALF = 0.5
@@ -44,6 +46,20 @@ def rate_interval(
         some_low, some_high = blaker(unique.real, unique.imag, confidence)
         low[there], high[there] = some_low[back], some_high[back]
     return low, high
+
+
+def balanced_rate_interval(
+    hits: FloatArray, cases: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Give Blaker's interval, made wider where one side misses too often.
+
+    Where few hits are expected, none of them contradicts nothing, and Blaker's interval may miss on
+    the other side alone, with all of the error probability. The limits lie at least where Clopper
+    and Pearson's would that leave 0.7 of it in each tail.
+    """
+    low, high = rate_interval(hits, cases, confidence)
+    outer = clopper_pearson(hits, cases, 1 - 2 * _ON_A_SIDE * (1 - confidence))
+    return np.minimum(low, outer[0]), np.maximum(high, outer[1])
 
 
 def wilson(hits: FloatArray, cases: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
@@ -235,6 +251,8 @@ def effective_rate_interval(
     units: FloatArray,
     alone: FloatArray,
     confidence: float,
+    *,
+    skewness: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Give the interval of a rate that has another variance than as many independent cases.
 
@@ -242,7 +260,7 @@ def effective_rate_interval(
     which holds what it is not known by; Korn and Graubard put it in Clopper and Pearson's interval.
     Clusters have more than two outcomes, so that their rate needs no correction for continuity,
     and Jeffreys' limits take the place of these. Where units are as good as cases the interval is
-    Blaker's.
+    Blaker's, or the balanced one where the skewness is told.
 
     Parameters
     ----------
@@ -254,6 +272,8 @@ def effective_rate_interval(
         How near each unit is to being as good as one case, from 0 to 1.
     confidence
         Nominal coverage.
+    skewness
+        How many times more skewed a rate may be than that of as many cases, shape (groups,).
 
     Source: E. Korn, B. Graubard, Survey Methodology 24 (1998) 193, for the effective number.
     """
@@ -275,10 +295,12 @@ def effective_rate_interval(
         )
         return lower, upper
 
-    lopsided = lopsided_interval(limits, p, of_p, alone, p < 0.5)  # noqa: PLR2004 - the middle
+    skewed = None if skewness is None else skewness[there]
+    lopsided = lopsided_interval(limits, p, of_p, alone, p < 0.5, skewness=skewed)  # noqa: PLR2004 - the middle
     whole = np.maximum(np.round(units), 1)
     counted = np.round(p * whole), whole
-    exact, outer = rate_interval(*counted, confidence), clopper_pearson(*counted, confidence)
+    of_cases = rate_interval if skewness is None else balanced_rate_interval
+    exact, outer = of_cases(*counted, confidence), clopper_pearson(*counted, confidence)
     low[there], high[there] = (
         np.clip(limit + alone * (inner - wide), 0, 1)
         for limit, inner, wide in zip(lopsided, exact, outer, strict=True)
@@ -292,15 +314,18 @@ def lopsided_interval(
     variance: FloatArray,
     alone: FloatArray,
     rising: BoolArray,
+    *,
+    skewness: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Give an interval from variances for clusters, which are more skewed than cases.
 
     The limit on the side of the longer tail (the upper one where it is rising) is at least that of
-    an estimate with the same variance and up to four times the skewness. A rate that differs
-    between clusters by a beta distribution has up to twice the skewness of as many independent
-    cases, by a logistic normal one more, and variance and skewness are learned from few clusters.
+    an estimate with the same variance and up to four times the skewness, or so many times. A rate
+    that differs between clusters by a beta distribution has up to twice the skewness of as many
+    independent cases, by a logistic normal one more, and variance and skewness are learned from few
+    clusters.
     """
-    stretch = 1 + _LOPSIDED * (1 - alone)
+    stretch = 1 + _LOPSIDED * (1 - alone) if skewness is None else skewness
     low, high = interval(variance)
     far_low, far_high = (value + (far - value) / stretch for far in interval(variance * stretch**2))
     return np.where(rising, low, np.fmin(low, far_low)), np.where(

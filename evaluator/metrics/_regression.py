@@ -23,11 +23,13 @@ from evaluator.metrics._estimates import (
     shortfall_reasons,
 )
 from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._means import MIN_CASES
+from evaluator.metrics._means import EVEN, MIN_CASES
 
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
 MIN_OUTSIDE = 10
+# How much further than half of an unseen cluster may be on one side of the median.
+_OF_UNSEEN = 0.25
 # Sums of weights are rounded, and so may labels be: they are equal when twelve digits are.
 _SLACK = 1e-12
 # Beyond it the exponential is beyond any float.
@@ -101,12 +103,12 @@ class _Tails:
 
 
 _WITHIN = " and the share of cases within a tolerance"
-_OF_ERRORS = _Tails(1.5, 0.0, MIN_CASES, "the mean", f"the median absolute error{_WITHIN}")
+_OF_ERRORS = _Tails(2.0, 0.0, MIN_CASES, "the mean", f"the median absolute error{_WITHIN}")
 _OF_SQUARES = _Tails(
-    3.0, 0.0, MIN_FOR_SQUARES, "the mean square", f"the mean absolute error{_WITHIN}"
+    2.5, 80.0, MIN_FOR_SQUARES, "the mean square", f"the mean absolute error{_WITHIN}"
 )
 # Errors and labels both have tails; few cases show neither.
-_OF_SHARES = _Tails(3.0, 100.0, MIN_FOR_SQUARES, "R2", f"the mean absolute error{_WITHIN}")
+_OF_SHARES = _Tails(2.5, 200.0, MIN_FOR_SQUARES, "R2", f"the mean absolute error{_WITHIN}")
 # How far the few labels lie that are outside is what makes a score large.
 _COVERAGE = "the coverage of the limits"
 _OF_WIDTHS = _Tails(1.5, 0.0, MIN_CASES, "the mean", _COVERAGE, "widths")
@@ -241,21 +243,11 @@ def _median_absolute_error(at: RegressionLevel) -> Estimate:
     median = weighted_median(design, errors)
     below = errors <= median[design.group]
     found = replace(design.measure(design.mean(below)), value=median)
-    # As many cases as would know their share below the median as well, and what that is not known
-    # by.
-    widened = found.spread.widened(at.confidence)
-    cases = found.effective
-    if not design.plain:
-        cases = cases * np.nan_to_num(divide(found.spread.variance, widened), nan=1.0)
-    interval = median_interval(design, errors, cases, at.confidence)
-    estimate = found.estimate(interval)
+    estimate = found.estimate(median_interval(design, errors, below, at.confidence))
     estimate.mark_undefined(design.n == 0, NO_ROWS)
     # Below this number all cases may lie on one side of the median too often.
     least = int(np.ceil(1 - np.log2(1 - at.confidence)))
-    estimate.mark_too_few(
-        np.isnan(interval[0]),
-        shortfall_reasons(least, "effective cases", np.minimum(cases, least - 1)),
-    )
+    estimate.mark_shortfall(least, "cases", design.cases())
     return estimate
 
 
@@ -312,6 +304,10 @@ _SCORED = _mean(_interval_score, _OF_SCORES, unseen=_OF_PAIRED_SCORES)
 
 def _mean_interval_score(at: RegressionLevel) -> Estimate:
     estimate = _estimate(at, at.design.mean(_interval_score(at)), _OF_SCORES)
+    # So many are expected; of limits that hold more than they are meant to, nothing is known that
+    # ends above where fewer are seen.
+    expected = at.design.cases() * (1 - at.rows.limits_level)
+    estimate.mark_shortfall(MIN_OUTSIDE, "labels expected outside the limits", expected)
     outside = at.design.cases(~_within_limits(at))
     estimate.mark_shortfall(MIN_OUTSIDE, "labels outside the limits", outside)
     return estimate
@@ -358,28 +354,37 @@ def weighted_median(design: SurveyDesign, values: FloatArray) -> FloatArray:
 
 
 def median_interval(
-    design: SurveyDesign, values: FloatArray, cases: FloatArray, confidence: float
+    design: SurveyDesign, values: FloatArray, below: BoolArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """Give the interval of the median between two of the ordered values.
 
     The number of n independent cases below the true median is binomial with rate 1/2, whatever
     the distribution; the r-th smallest and the r-th largest value hold the median with at least
     the nominal probability when P(fewer than r below) is at most half the error probability.
-    With weights or clusters n is the effective number of cases of the share below the median.
+    With weights or clusters it lies where the limits of the share below it hold 1/2, with the
+    variance that a cluster more would bring of which three quarters lie on one side.
 
     Sources: W. R. Thompson, Annals of Mathematical Statistics 7 (1936) 122; with weights,
     R. Woodruff, Journal of the American Statistical Association 47 (1952) 635.
     """
-    n = np.round(np.nan_to_num(cases))
-    rank = np.array([_rank(int(one), confidence) for one in n], dtype=float)
+    every = np.ones(len(values), dtype=bool)
+    found, limits = design.rate_limits(below, every, confidence)
+    if found is None:
+        n = design.n
+        cuts = [divide(np.array([_rank(int(one), confidence) for one in n], dtype=float), n)] * 2
+    else:
+        spread = found.spread
+        unseen = (1 - spread.alone) * (_OF_UNSEEN / (spread.units + 1)) ** 2
+        wider = np.sqrt(1 + np.nan_to_num(divide(unseen, spread.variance)))
+        cuts = [EVEN - np.abs(limit - found.value) * wider for limit in reversed(limits)]
     total = design.total(design.weight)
-    cut = np.nan_to_num(divide(rank, n)) * total
     # The r-th smallest: the first value at which the weight reaches the cut; the r-th largest by
     # the same from above.
-    low = _reaching(design, values, cut)
-    high = -_reaching(design, -values, cut)
-    impossible = rank < 1
-    return np.where(impossible, np.nan, low), np.where(impossible, np.nan, high)
+    low, high = (
+        sign * _reaching(design, sign * values, np.nan_to_num(cut) * total)
+        for sign, cut in zip((1, -1), cuts, strict=True)
+    )
+    return low, high
 
 
 def _rank(n: int, confidence: float) -> int:

@@ -10,7 +10,13 @@ import pytest
 from scipy import special, stats
 
 from evaluator.metrics import slice_metrics
-from evaluator.metrics._rates import blaker, clopper_pearson, rate_interval, wilson
+from evaluator.metrics._rates import (
+    balanced_rate_interval,
+    blaker,
+    clopper_pearson,
+    rate_interval,
+    wilson,
+)
 
 # What a simulated coverage of nominal 0.95 may be, as the project promises it.
 LEAST, MOST = 0.93, 0.985
@@ -68,6 +74,27 @@ def test_the_guaranteed_interval_is_the_hull_of_the_acceptable_rates() -> None:
         kept = rates[both > 0.05]
         assert low[k] == pytest.approx(kept.min(), abs=6e-4)
         assert high[k] == pytest.approx(kept.max(), abs=6e-4)
+
+
+@pytest.mark.parametrize("n", [1, 10, 50, 400])
+def test_the_balanced_interval_misses_at_most_seven_tenths_on_a_side(n: int) -> None:
+    hits, rates = np.arange(n + 1.0), np.linspace(0.0005, 0.9995, 2000)
+    low, high = balanced_rate_interval(hits, np.full(n + 1, float(n)), 0.95)
+    shares = stats.binom.pmf(hits[:, None], n, rates)
+    above, below = (
+        (shares * missed).sum(axis=0) for missed in (low[:, None] > rates, high[:, None] < rates)
+    )
+    assert max(above.max(), below.max()) <= 0.035 + 1e-9
+    assert (above + below).max() <= 0.05 + 1e-9
+    # Blaker's does not hold that, and is hardly narrower.
+    inner = blaker(hits, np.full(n + 1, float(n)), 0.95)
+    assert (low <= inner[0]).all()
+    assert (high >= inner[1]).all()
+    assert (high - low).sum() <= 1.04 * (inner[1] - inner[0]).sum()
+    if n == 50:
+        assert (shares * (inner[0][:, None] > rates)).sum(axis=0).max() > 0.045
+        found = stats.binomtest(1, n).proportion_ci(1 - 2 * 0.035, "exact")
+        assert low[1] == pytest.approx(found.low, rel=1e-9)
 
 
 def _is_acceptable(hits: int, cases: int, rate: Fraction, error: Fraction) -> bool:
@@ -492,3 +519,106 @@ def test_the_intervals_of_means_over_classes_cover() -> None:
         assert LEAST <= held.mean() <= (1 if at_edge else MOST), metric
         measured.add(metric)
     assert {"f1_macro", "precision_weighted", "roc_auc_ovr", "roc_auc_ovo", "log_loss"} <= measured
+
+
+def of_samples(
+    metric: str, samples: int, layout: tuple[int, int], columns: dict[str, Any], **told: Any
+) -> pd.DataFrame:
+    """Measure samples of so many clusters of so many cases."""
+    clusters, each = layout
+    frame = pd.DataFrame(columns)
+    frame["cluster"] = np.repeat(np.arange(samples * clusters), each)
+    frame["sample"] = frame["cluster"] // clusters
+    return slice_metrics(
+        frame,
+        label="label",
+        prediction="prediction",
+        slices=["sample"],
+        levels=["sample"],
+        metrics=[metric],
+        cluster="cluster" if each > 1 else None,
+        **told,
+    )
+
+
+def test_clusters_of_which_hardly_any_fails_have_an_interval_that_reaches_to_it() -> None:
+    # Cases of a cluster have a part of a heavy-tailed error in common: in one of forty most cases
+    # lie outside the limits, and half of all samples have no such cluster.
+    random, samples, layout = np.random.default_rng(30), 500, (30, 30)
+
+    def outside(clusters: int, each: int) -> Any:
+        own, common = (random.standard_t(3, (clusters, size)) for size in (each, 1))
+        error = np.sqrt(0.7) * own + np.sqrt(0.3) * common
+        return (np.abs(error) > 2.35).ravel()
+
+    truth = 1 - outside(200_000, 10).mean()
+    label = outside(samples * layout[0], layout[1]) * 2.0
+    columns = {"label": label, "prediction": 0.0, "low": -1.0, "high": 1.0}
+    table = of_samples(
+        "limits_coverage", samples, layout, columns, task="regression", limits=("low", "high")
+    )
+    low_above, high_below, fine = shares_missed(table, truth)
+    assert fine == 1
+    assert max(low_above, high_below) <= 0.035
+
+
+def test_rates_of_weighted_cases_are_as_skewed_as_the_weights() -> None:
+    random, samples, size = np.random.default_rng(31), 1000, 300
+    label = random.random(samples * size) < 0.045
+    columns = {"label": label.astype(int), "prediction": label.astype(int)}
+    columns["weight"] = random.lognormal(0, 0.7, len(label))
+    told: dict[str, Any] = {"task": "multiclass_classification", "classes": [0, 1]}
+    table = of_samples("class_share", samples, (size, 1), columns, weight="weight", **told)
+    low_above, high_below, fine = shares_missed(table[table["class"] == 1], 0.045)
+    assert fine == 1
+    assert max(low_above, high_below) <= 0.035
+
+
+@pytest.mark.parametrize("metric", ["precision_weighted", "f1_weighted", "precision_macro"])
+def test_averages_over_classes_hold_where_hardly_a_case_is_wrong(metric: str) -> None:
+    random, samples, size = np.random.default_rng(32), 600, 60
+
+    def drawn(rows: int) -> dict[str, Any]:
+        label = random.choice(3, rows, p=[0.5, 0.3, 0.2])
+        off = (random.random(rows) < 0.02) * random.integers(1, 3, rows)
+        return {"label": label, "prediction": (label + off) % 3}
+
+    told: dict[str, Any] = {"task": "multiclass_classification", "classes": [0, 1, 2]}
+    whole = of_samples(metric, 1, (200_000, 1), drawn(200_000), **told)
+    table = of_samples(metric, samples, (size, 1), drawn(samples * size), **told)
+    low_above, high_below, _ = shares_missed(table, whole.value[0])
+    assert max(low_above, high_below) <= 0.035
+
+
+def test_the_mean_of_independent_recalls_has_their_distances_as_one_adds_deviations() -> None:
+    random = np.random.default_rng(33)
+    label = random.choice(3, 300, p=[0.6, 0.3, 0.1])
+    prediction = np.where(random.random(300) < 0.9, label, (label + 1) % 3)
+    frame = pd.DataFrame({"label": label, "prediction": prediction, "region": "all"})
+    table = slice_metrics(
+        frame,
+        label="label",
+        prediction="prediction",
+        slices=["region"],
+        levels=["overall"],
+        task="multiclass_classification",
+        classes=[0, 1, 2],
+        metrics=["class_recall", "recall_macro"],
+    )
+    each, mean = table.iloc[:3], table.iloc[3]
+    below = np.sqrt(((each["value"] - each["low"]) ** 2).sum()) / 3
+    assert mean["value"] - mean["low"] == pytest.approx(below, rel=1e-9)
+    # On the other side Student's is the longer one.
+    above = np.sqrt(((each["high"] - each["value"]) ** 2).sum()) / 3
+    variance = (each["value"] * (1 - each["value"]) / each["n_effective"]).sum() / 9 * 300 / 299
+    student = stats.t.ppf(0.975, 299) * np.sqrt(variance)
+    assert mean["high"] - mean["value"] == pytest.approx(max(above, student), rel=1e-9)
+
+
+def test_squares_of_few_heavy_tailed_errors_hold_below_as_well() -> None:
+    error = np.random.default_rng(34).lognormal(0, 1, (2000, 50)) - np.exp(0.5)
+    columns = {"label": 0.0, "prediction": error.ravel()}
+    table = of_samples("root_mean_squared_error", 2000, (50, 1), columns, task="regression")
+    low_above, high_below, fine = shares_missed(table, np.sqrt(np.e**2 - np.e))
+    assert max(low_above, high_below) <= 0.035 + 0.008
+    assert fine > 0.9

@@ -138,3 +138,9 @@ def test_an_interval_score_is_known_by_the_labels_outside() -> None:
         "too_few",
         "needs 10 labels outside the limits, has 9",
     )
+    # Before any label is seen it is known that hardly any will lie outside.
+    sure = measured(frame, limits=("low", "high"), limits_level=0.97).loc["interval_score"]
+    assert (sure["status"], sure["reason"]) == (
+        "too_few",
+        "needs 10 labels expected outside the limits, has 9",
+    )
