@@ -46,6 +46,7 @@ class RankingTask(Task):
     any_comparison = "ndcg_at_10"
     any_measure = "ranking_gap"
     losses = ("ndcg_shortfall",)
+    pictures = ()
 
     @property
     def truth(self) -> str:
