@@ -286,14 +286,8 @@ def case_losses(
         known = ", ".join(get_args(LossName))
         raise MetricsInputError(f"there is no loss {loss!r}; there are {known}")
     truth = _named(label, loss, "label")
-    if loss in ("absolute_error", "squared_error"):
-        away = np.abs(
-            numbers(frame, truth) - numbers(frame, _named(prediction, loss, "prediction"))
-        )
-        return away if loss == "absolute_error" else away**2, every
-    if loss == "ndcg_shortfall":
-        reached = values_in(frame, truth, _named(prediction, loss, "prediction"), "ndcg_at_10")
-        return 1 - np.nan_to_num(reached), ~np.isnan(reached)
+    if loss in ("absolute_error", "squared_error", "ndcg_shortfall"):
+        return _distances(frame, loss, truth, _named(prediction, loss, "prediction"))
     if loss == "error_rate" and prediction is not None:
         return _differs(frame, truth, prediction), every
     is_positive, negative = positives(frame, truth)
@@ -310,6 +304,17 @@ def case_losses(
     wrong = (decided != is_positive).astype(np.float64)
     counts = {"false_negative_rate": is_positive, "false_positive_rate": ~is_positive}
     return wrong, counts.get(loss, every)
+
+
+def _distances(
+    frame: pd.DataFrame, loss: str, label: str, prediction: str
+) -> tuple[FloatArray, BoolArray]:
+    """Say how far each prediction is from what it should be, and of which cases that is known."""
+    if loss == "ndcg_shortfall":
+        reached = values_in(frame, label, prediction, "ndcg_at_10")
+        return 1 - np.nan_to_num(reached), ~np.isnan(reached)
+    away = np.abs(numbers(frame, label) - numbers(frame, prediction))
+    return away if loss == "absolute_error" else away**2, np.ones(len(frame), dtype=bool)
 
 
 def _own(losses: ArrayLike, rows: int) -> FloatArray:

@@ -43,10 +43,6 @@ class BinaryTask(Task):
     any_metric = "base_rate"
     any_comparison = "accuracy"
     any_measure = "demographic_parity"
-    unknown_fix = (
-        "say under `label_values` what it calls positive and negative, texts quoted, or name"
-        " another column under `prediction`"
-    )
     losses = (
         "error_rate",
         "false_negative_rate",

@@ -128,7 +128,10 @@ class Task(ABC):
     """Those of them that need scores."""
     gaps_are_shares: ClassVar[bool] = True
     """Whether groups are compared by shares of cases, whose differences are below 1."""
-    unknown_fix: ClassVar[str] = "mend them, or name another column under `prediction`"
+    unknown_fix: ClassVar[str] = (
+        "say under `label_values` what it calls positive and negative, texts quoted, or name"
+        " another column under `prediction`"
+    )
     """How to mend a recording whose decisions are none."""
     pictures: ClassVar[tuple[str, ...]] = ()
     """The scorecard's tables beside the figures that there are of each candidate."""
