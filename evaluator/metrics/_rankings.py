@@ -62,11 +62,10 @@ def grades_of(value: Any) -> dict[str, float]:
         return dict.fromkeys(_distinct(found), 1.0)
     if not isinstance(found, Mapping):
         raise MetricsInputError("it is neither an object of grades nor a list of items")
-    for grade in found.values():
-        if isinstance(grade, bool) or not isinstance(grade, int | float):
-            raise MetricsInputError("a grade is no number")
-        if not 0 <= grade <= sys.float_info.max:
-            raise MetricsInputError("a grade is below 0 or infinite")
+    if not {*map(type, found.values())} <= {int, float}:
+        raise MetricsInputError("a grade is no number")
+    if not all(0 <= grade <= sys.float_info.max for grade in found.values()):
+        raise MetricsInputError("a grade is below 0 or infinite")
     return {str(item): float(grade) for item, grade in found.items()}
 
 
@@ -100,7 +99,7 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, object_pairs_hook=_object)
+        return _JSON.decode(value)
     except (json.JSONDecodeError, RecursionError):
         raise MetricsInputError("it is no JSON") from None
 
@@ -108,6 +107,9 @@ def _parsed(value: Any) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     _distinct([key for key, _ in pairs])
     return dict(pairs)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _distinct(items: list[Any]) -> list[str]:
@@ -154,7 +156,7 @@ class RankingRows:
         pairs = zip(labels, predictions, strict=True)
         found = [[grades.get(item, 0.0) for item in items] for grades, items in pairs]
         judged = [sorted(grades.values(), reverse=True) for grades in labels]
-        texts = np.array([json.dumps(items) for items in predictions], dtype=object)
+        texts = np.array(["\0".join(items) for items in predictions], dtype=object)
         said = pd.util.hash_array(texts).astype(np.float64)
         return cls(_Items.of(found), _Items.of(judged), said)
 

@@ -11,7 +11,6 @@ from evaluator.spec._candidates import CandidateBase, LabellingCandidate, Record
 from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._task import (
     LIMIT_KEYS,
-    OTHERWISE_CALLED,
     UNKNOWN_LABEL,
     Classes,
     FoundColumn,
@@ -52,7 +51,6 @@ class BinaryTask(Task):
     any_metric = "base_rate"
     any_comparison = "accuracy"
     any_measure = "demographic_parity"
-    unknown_fix = OTHERWISE_CALLED
     losses = (
         "error_rate",
         "false_negative_rate",

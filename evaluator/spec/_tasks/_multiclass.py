@@ -13,7 +13,6 @@ from evaluator.spec._columns import ColumnSpec
 from evaluator.spec._tasks._task import (
     ABSTAINED,
     LIMIT_KEYS,
-    OTHERWISE_CALLED,
     SEVERAL_LABELS,
     UNKNOWN_LABEL,
     Classes,
@@ -67,7 +66,6 @@ class MulticlassTask(Task):
     losses_of_scores = ("log_loss", "brier")
     pictures = (CONFUSION, CLASSES, SCORE_BINS)
     claims_are_answers = True
-    unknown_fix = OTHERWISE_CALLED
     outputs = "the label's classes, and no columns hold a probability for each of them"
     by_scores = "the class with the highest score is taken for the decision"
 

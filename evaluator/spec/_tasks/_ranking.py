@@ -47,6 +47,7 @@ class RankingTask(Task):
     any_comparison = "ndcg_at_10"
     any_measure = "ranking_gap"
     losses = ("ndcg_shortfall",)
+    unknown_fix = "record lists of items as JSON, or name another column under `prediction`"
     pictures = ()
 
     @property

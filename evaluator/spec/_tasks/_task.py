@@ -43,11 +43,6 @@ _NAMED: Final = 8
 
 LIMIT_KEYS: Final = ("limits", "low", "high")
 """The keys of candidates that say something of limits that they give."""
-OTHERWISE_CALLED: Final = (
-    "say under `label_values` what it means by them, texts quoted, or name another column under"
-    " `prediction`"
-)
-"""How to mend a recording that has other words than the label."""
 UNKNOWN_LABEL: Final = -1
 """Stands for a value that is none of the label's."""
 ABSTAINED: Final = -2
@@ -219,7 +214,10 @@ class Task(ABC):
     """Those of them that need scores."""
     gaps_are_shares: ClassVar[bool] = True
     """Whether groups are compared by shares of cases, whose differences are below 1."""
-    unknown_fix: ClassVar[str] = "mend them, or name another column under `prediction`"
+    unknown_fix: ClassVar[str] = (
+        "say under `label_values` what it means by them, texts quoted, or name another column"
+        " under `prediction`"
+    )
     """How to mend a recording whose decisions are none."""
     case_figure: ClassVar[str] = "score"
     """What the page tells of a single case beside its prediction."""
