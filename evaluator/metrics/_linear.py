@@ -263,6 +263,11 @@ class SurveyDesign:
         """Add up the values of each group's rows."""
         return np.bincount(self.group, values, minlength=self.groups).astype(float)
 
+    def of_kinds(self, kind: IntArray, kinds: int) -> FloatArray:
+        """Add up the weights of each group's rows by kind, shape (groups, kinds)."""
+        sums = np.bincount(self.group * kinds + kind, self.weight, self.groups * kinds)
+        return sums.reshape(-1, kinds).astype(float)
+
     @cached_property
     def n(self) -> FloatArray:
         """Number of rows of each group."""
@@ -331,24 +336,14 @@ class SurveyDesign:
         )
         return second, third
 
-    def one_more(
-        self, influence: FloatArray, variance: FloatArray, times: FloatArray
-    ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-        """Give what a unit not seen yet may move an estimate by, and the variance with it.
-
-        Below and above, for a unit that lies `times` as far out as the furthest on that side. What
-        is carried by a few units is seen too small in most samples, and its variance with it:
-        those that lack the few. No interval without such an assumption holds for all
-        distributions.
-        Source: R. Bahadur, L. Savage, Annals of Mathematical Statistics 27 (1956) 1115.
-        """
+    def furthest(self, influence: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give how far one unit moves an estimate at most, down and up."""
         of_unit = self.of_units(influence)
         # Influences add up to 0, so that there is one on either side of it.
         below, above = np.zeros(self.groups), np.zeros(self.groups)
         np.maximum.at(below, self.group_of_unit, -of_unit)
         np.maximum.at(above, self.group_of_unit, of_unit)
-        below, above = times * below, times * above
-        return (below, variance + below**2), (above, variance + above**2)
+        return below, above
 
     def variance(self, influence: FloatArray) -> FloatArray:
         """Give the variance of an estimate from the influences of its rows."""
@@ -563,10 +558,3 @@ def blindness(carriers: FloatArray) -> FloatArray:
     """Say how little so many units tell of how alike the cases of a unit are: 1 for nothing."""
     blind: FloatArray = np.exp(-carriers / 2)
     return blind
-
-
-def mean_of(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
-    """Give the mean of several estimates."""
-    value: FloatArray = np.mean([part.value for part in parts], axis=0)
-    influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
-    return LinearisedEstimate(value, influence)

@@ -192,5 +192,6 @@ def slice_metrics(
             SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
         )
         measures = {name: LEVEL_METRICS[task][name].measure for name in names}
-        measured = measure_levels((at_level(design) for design in designs), measures)
+        parts = [slicing] if survey.plain else designs
+        measured = measure_levels(map(at_level, parts), measures)
     return to_tidy_frame(slicing, measured, surveyed=not survey.plain)
