@@ -314,17 +314,23 @@ def main() -> None:
     print(
         f"{'':34s}{'wall':>12s}{'bare':>11s}{'ratio':>8s}{'processor':>12s}{'bare':>11s}{'ratio':>8s}"
     )
-    for name, ours_of, bare_of, metrics in (
-        ("classes: 5 of decisions, log loss", ours_of_classes, bare_of_classes, OF_CLASSES),
-        ("classes: ROC AUC ovr", ours_of_classes, bare_areas, ["roc_auc_ovr"]),
-        ("numbers: 4 of means", ours_of_numbers, bare_of_numbers, OF_NUMBERS),
-        ("numbers: median absolute error", ours_of_numbers, bare_median, [MEDIAN]),
+    for name, ours_of, bare_of, metrics, wanted in (
+        ("classes: 5 of decisions, log loss", ours_of_classes, bare_of_classes, OF_CLASSES, True),
+        ("classes: ROC AUC ovr", ours_of_classes, bare_areas, ["roc_auc_ovr"], True),
+        (
+            "numbers: 4 of means, and median",
+            ours_of_numbers,
+            lambda frame: (bare_of_numbers(frame), bare_median(frame)),
+            [*OF_NUMBERS, MEDIAN],
+            True,
+        ),
+        ("numbers: 4 of means alone", ours_of_numbers, bare_of_numbers, OF_NUMBERS, False),
     ):
         both = fastest_seconds((partial(ours_of, metrics=metrics), bare_of), several, 5)
         print(f"{name:34s}", end="")
         for own, floor in zip(*both, strict=True):
             print(f"{own:10.3f} s{floor:9.3f} s{own / floor:8.2f}", end="")
-        print("   (at most 3)")
+        print("   (at most 3)" if wanted else "")
     del several
     print(
         "4 candidates, 7 metrics; ours: all levels with intervals; others: one level, no intervals"

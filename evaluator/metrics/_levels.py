@@ -144,7 +144,10 @@ def combine_codes(codes: list[IntArray], sizes: list[int]) -> tuple[IntArray, In
     cell_codes = np.zeros((1 if rows else 0, 0), np.intp)
     for code, size in zip(codes, sizes, strict=True):
         # The first column finds one cell there.
-        combined = cell * size + code if cell_codes.size else code
+        combined = code
+        if cell_codes.size:
+            combined = cell * size
+            combined += code
         possible = max(len(cell_codes), 1) * size
         if possible <= max(4 * rows, 1024):
             there = np.flatnonzero(np.bincount(combined, minlength=possible))

@@ -140,10 +140,10 @@ class CaseGroups:
         estimate.mark_undefined(self.n == 0, NO_ROWS)
         return estimate
 
-    def mean(self, values: FloatArray) -> Learned:
-        """Learn how well the mean of the values is known."""
+    def mean(self, values: FloatArray, *, skewed: bool = False) -> Learned:
+        """Learn how well the mean of the values is known, and how skewed it is if asked."""
         n, size = self.n, self._sizes
-        sums, second, third, lowest, highest = np.empty((5, len(size)))
+        sums, second, third, lowest, highest = np.zeros((5, len(size)))
         for cells, rows, starts in self._blocks():
             own = values[rows]
             sums[cells] = np.add.reduceat(own, starts)
@@ -152,8 +152,9 @@ class CaseGroups:
             apart = own - np.repeat(sums[cells] / size[cells], size[cells])
             power = apart * apart
             second[cells] = np.add.reduceat(power, starts)
-            power *= apart
-            third[cells] = np.add.reduceat(power, starts)
+            if skewed:
+                power *= apart
+                third[cells] = np.add.reduceat(power, starts)
         mean = divide(self._slicing.add_up(sums), n)
         # How far each cell's mean lies from that of its groups, shape (levels, cells).
         between = sums / size - mean[self._slicing.group_of_cell]

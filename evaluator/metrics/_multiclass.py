@@ -361,7 +361,8 @@ class MulticlassGroups(MulticlassLevel):
 
     def mean(self, losses: _Losses, largest: float) -> Estimate:
         """Estimate the mean of a loss from 0 to the largest."""
-        found = self._groups.mean(losses(self._cases)[self._groups.order]).found
+        groups = self._groups
+        found = groups.mean(losses(self._cases)[groups.order], skewed=True).found
         n, bounds = self.design.n, (0.0, largest)
         return survey_mean(found, None, cases=n, confidence=self.confidence, bounds=bounds)
 

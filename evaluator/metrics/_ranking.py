@@ -641,7 +641,7 @@ def _areas_of_block(
         moves *= of_row
         moves[rows] = its_weight * outranked / own[its_group]
         influence[ordered.order] += moves
-        value += np.where(others > 0, area, np.nan) / many
+        value += np.where((own > 0) & (others > 0), area, np.nan) / many
     # Without a class the mean is undefined, whatever the influence.
     return value, np.nan_to_num(influence) / many
 
