@@ -175,8 +175,8 @@ def calibration_error_of_classes(
     ]
     bins = np.concatenate(of_classes, axis=1)
     if design.plain:
-        drawn, counted = design.n, "cases"
-        estimate = Estimate(expected_calibration_error(bins), drawn.copy())
+        counted = "cases"
+        estimate = Estimate(expected_calibration_error(bins), design.n.copy())
         estimate.low, estimate.high = calibration_error_interval(bins, confidence, widening)
     else:
         counted = "effective cases"
@@ -184,11 +184,10 @@ def calibration_error_of_classes(
             design.measure(design.mean(hit - score))
             for score, hit in zip(scores, hits, strict=True)
         ]
-        estimate, drawn = surveyed_calibration_error(
-            design, _pooled(parts), bins, confidence, widening
-        )
+        estimate, _ = surveyed_calibration_error(design, _pooled(parts), bins, confidence, widening)
     estimate.mark_undefined(design.n == 0, NO_ROWS)
-    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, drawn)
+    # By the weights alone, which are known before any outcome; clusters are counted by themselves.
+    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, design.cases())
     return estimate
 
 
