@@ -9,9 +9,9 @@ import pytest
 
 from evaluator.errors import EvidenceError
 from evaluator.scorecard import (
-    ClassFigure,
     FAIRNESS,
     RANKS,
+    ClassFigure,
     Comparison,
     Gap,
     Rank,
