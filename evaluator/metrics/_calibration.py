@@ -186,17 +186,18 @@ def surveyed_error_of_classes(
     ]
     bins = np.concatenate(of_classes, axis=1)
     widening = _widening(len(scores))
-    estimate, drawn = surveyed_calibration_error(design, _pooled(parts), bins, confidence, widening)
-    return _mark_calibration_error(estimate, drawn, "effective cases")
+    estimate, _ = surveyed_calibration_error(design, _pooled(parts), bins, confidence, widening)
+    # By the weights alone, which are known before any outcome; clusters are counted by themselves.
+    return _mark_calibration_error(estimate, design.cases(), "effective cases")
 
 
 def _widening(classes: int) -> float:
     return float(np.sqrt(2)) if classes > 1 else 1.0
 
 
-def _mark_calibration_error(estimate: Estimate, drawn: FloatArray, counted: str) -> Estimate:
+def _mark_calibration_error(estimate: Estimate, cases: FloatArray, counted: str) -> Estimate:
     estimate.mark_undefined(np.isnan(estimate.value), NO_ROWS)
-    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, drawn)
+    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, cases)
     return estimate
 
 

@@ -678,7 +678,11 @@ def _kappa_interval(
         return clopper_pearson(share * cases, np.maximum(cases, TINY), at.confidence)
 
     least, most = lopsided_interval(limits, share, variance, spread.alone, share < EVEN)
+    # Rare classes that were not seen may agree better than those that were.
+    _, furthest = design.furthest(found.kappa.influence)
+    unseen = spread.variance + (2 * furthest) ** 2
     below, above = spread.reaches(at.confidence)
+    above = np.maximum(above, spread.quantile(at.confidence) * np.sqrt(unseen))
     low = np.minimum(1 - divide(most, found.by_chance), known.value - below)
     high = np.maximum(1 - divide(least, found.by_chance), known.value + above)
     return np.maximum(low, -1), np.minimum(high, 1)

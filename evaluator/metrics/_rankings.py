@@ -7,7 +7,6 @@ in scikit-learn and trec_eval, nor 1.
 """
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +35,8 @@ from evaluator.metrics._means import survey_mean
 _NO_RELEVANT = "no query has a relevant item"
 # What the simulations in benchmarks/coverage.py ask for.
 MIN_QUERIES = 50
+# Sums of grades stay numbers.
+_LARGEST = 1e100
 _Read = TypeVar("_Read")
 
 
@@ -64,8 +65,8 @@ def grades_of(value: Any) -> dict[str, float]:
         raise MetricsInputError("it is neither an object of grades nor a list of items")
     if not {*map(type, found.values())} <= {int, float}:
         raise MetricsInputError("a grade is no number")
-    if not all(0 <= grade <= sys.float_info.max for grade in found.values()):
-        raise MetricsInputError("a grade is below 0 or infinite")
+    if not all(0 <= grade <= _LARGEST for grade in found.values()):
+        raise MetricsInputError("a grade is below 0 or too large")
     return {str(item): float(grade) for item, grade in found.items()}
 
 

@@ -26,8 +26,8 @@ CODE_VERSIONS = {
     "mlflow_runs": "2",
     "audit_spec": "1",
     "certificate": "8",
-    "dashboard": "11",
-    "documents": "7",
+    "dashboard": "12",
+    "documents": "8",
     "promoted_models": "1",
 }
 
@@ -224,6 +224,8 @@ class Identities:
         settings = {"metrics": list(self._spec.metrics), "confidence": self._spec.confidence}
         if self._spec.limits_level is not None:
             settings["limits_level"] = self._spec.limits_level
+        if self._spec.asks.version > 1:
+            settings["version"] = self._spec.asks.version
         return settings | self._dependence
 
     @property

@@ -237,8 +237,13 @@ def _shade(one: Confusion, of: int, minimum_support: int) -> int | None:
 
 def confusion_finding(shown: Sequence[CandidateConfusion]) -> str:
     """Say what is most often taken for what."""
-    known = [(one.most[0].found.n, one) for one in shown if one.most]
-    if not known:
+    wrong = [
+        (taken, one.candidate)
+        for one in shown
+        for taken in one.most
+        if taken.found.predicted is not None
+    ]
+    if not wrong:
         return "no case was taken for another class"
-    _, most = max(known, key=lambda one: one[0])
-    return f"most often {most.most[0].says}, by {most.candidate}"
+    most, candidate = max(wrong, key=lambda one: one[0].found.n)
+    return f"most often {most.says}, by {candidate}"

@@ -45,7 +45,7 @@ def candidate_residuals(content: DashboardContent) -> list[CandidateResiduals]:
     """Draw the residuals of the first candidates, all on one scale."""
     found = group_by_candidate(content.scorecard.rows(PredictedBin), ())[:MOST_SHOWN]
     bins = [one for _, own in found for one in own]
-    across = scale_of(end for one in bins for end in (one.low, one.high))
+    across = scale_of(end for one in bins for end in one.reach)
     means = scale_of(one.mean_predicted for one in bins)
     actual = scale_of(
         end for one in bins for end in (one.mean_actual, one.actual_low, one.actual_high)
@@ -77,11 +77,11 @@ def candidate_residuals(content: DashboardContent) -> list[CandidateResiduals]:
 
 
 def _box(one: PredictedBin, across: Scale, residual: Scale) -> ResidualBox:
-    left = across.position(one.low)
+    left, right = map(across.position, one.reach)
     return ResidualBox(
         x=left,
         # Equal numbers have a bin without a width.
-        width=max(round(across.position(one.high) - left, 1), 0.6),
+        width=max(round(right - left, 1), 0.6),
         most=(_up(residual, one.residual_95), _up(residual, one.residual_5)),
         half=(_up(residual, one.residual_75), _up(residual, one.residual_25)),
         median=_up(residual, one.residual_50),

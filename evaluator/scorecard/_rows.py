@@ -386,6 +386,12 @@ class PredictedBin:
     n: int
     status: str | None = None
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """As far as it goes to the nearer end, on either side of its mean: few may be far off."""
+        mean = self.mean_predicted
+        return max(self.low, 2 * mean - self.high), min(self.high, 2 * mean - self.low)
+
 
 class _Kind(NamedTuple):
     """How a type of Python stands in tables."""

@@ -478,7 +478,7 @@ def test_labels_that_are_no_grades_are_refused_with_the_reasons() -> None:
         RANKING_TASK.knowing(column, labels)
     assert caught.value.what == (
         "3 of 4 labels in 'truth' are no grades of items"
-        " (a grade is below 0 or infinite in 2, it is no JSON in 1)"
+        " (a grade is below 0 or too large in 2, it is no JSON in 1)"
     )
     fine = pa.chunked_array([['["d7", 3]', None], ['{"d3": 2.0, "a": 0.5}']])
     assert RANKING_TASK.knowing(column, fine).encode_labels(fine).to_pylist() == [

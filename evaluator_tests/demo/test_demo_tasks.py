@@ -151,11 +151,21 @@ def test_the_audit_measures_errors_as_scikit_learn_does(delay: Path, year: pd.Da
         name: skops.io.load(delay / "models" / "delay" / f"{name}.skops").predict(given)
         for name in ("schedule_only", "linear")
     }
-    for path in (delay / "recordings" / "delay").iterdir():
-        recorded = pd.read_csv(path, index_col="flight")["minutes"]
-        said[path.stem] = recorded.loc[flights["flight_id"]].to_numpy()
-
     overall = figures(delay, "delay")
+    of_limits = {}
+    for path in (delay / "recordings" / "delay").iterdir():
+        recorded = pd.read_csv(path, index_col="flight").loc[flights["flight_id"]]
+        low, minutes, high = recorded[["low", "minutes", "high"]].to_numpy().T
+        said[path.stem] = minutes
+        outside = np.maximum(low - late, 0) + np.maximum(late - high, 0)
+        of_limits[path.stem] = {
+            "limits_coverage": np.mean(outside == 0),
+            "limits_width": np.mean(high - low),
+            # Gneiting and Raftery (2007), of limits that are to hold 9 of 10.
+            "interval_score": np.mean(high - low + 20 * outside),
+        }
+        expected = of_limits[path.stem]
+        assert {m: overall[path.stem, m] for m in expected} == pytest.approx(expected, abs=1e-9)
     for name, minutes in said.items():
         expected = {
             "mean_absolute_error": mean_absolute_error(late, minutes),
@@ -175,4 +185,6 @@ def test_the_audit_measures_errors_as_scikit_learn_does(delay: Path, year: pd.Da
         *("8", "13.5", str(len(days)), f"{len(flights):,}"),
         *(f"{overall[name, 'mean_absolute_error']:.1f}" for name in said),
         *(f"{abs(against[key]):.2f}" for key in ("value", "low", "high")),
+        *(f"{100 * one['limits_coverage']:.1f}" for one in of_limits.values()),
+        *(f"{one['limits_width']:.1f}" for one in of_limits.values()),
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
-from scipy import special
+from scipy import special, stats
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
@@ -360,18 +360,48 @@ def test_figures_from_the_sums_of_cells_are_those_from_the_rows_of_each_level(
         "limits": None if many else ("low", "high"),
     }
     options = {"classes": list("abcd"), "abstains": True} if many else {"tolerance": 1.0}
-    # The errors of bins have no other form where cases are independent.
+    # The errors of bins and the median have no other form where cases are independent.
     metrics = [
         name
         for name, info in METRICS.items()
-        if task in info.tasks and not name.endswith("calibration_error")
+        if task in info.tasks and not name.endswith(("calibration_error", "median_absolute_error"))
     ]
     asked: dict[str, Any] = {"slices": ["region", "segment"], "groups": groups}
     found = slice_metrics(frame, task=task, metrics=metrics, **columns, **options, **asked)
 
     slicing = cut_slices(frame, asked["slices"], groups)
-    at_level = level_reader(frame, metrics, 0.95, options=TaskOptions(task, **options), **columns)
-    levels = (at_level(SurveyDesign(level, slicing.cell)) for level in slicing.levels)
+    reader = level_reader(frame, metrics, 0.95, options=TaskOptions(task, **options), **columns)
+    levels = (reader.level(SurveyDesign(level, slicing.cell)) for level in slicing.levels)
     measures = {name: LEVEL_METRICS[task][name].measure for name in metrics}
     wanted = to_tidy_frame(slicing, measure_levels(levels, measures), surveyed=False)
     pd.testing.assert_frame_equal(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=25, derandomize=True)
+@given(seed=st.integers(0, 10**6), rows=st.sampled_from([0, 1, 5, 6, 80, 500]))
+def test_the_median_of_independent_cases_lies_between_two_of_them(seed: int, rows: int) -> None:
+    frame = cases_of_classes_and_numbers(seed, rows)
+    found = slice_metrics(
+        frame,
+        task="regression",
+        label="number",
+        prediction="predicted",
+        slices=["region", "segment"],
+        metrics=["median_absolute_error"],
+    )
+    for row in found.to_dict("records"):
+        own = frame
+        for name in {"region", "segment"} & set(row["level"].split(" x ")):
+            own = own[own[name] == row[name]]
+        errors = np.sort((own.predicted - own.number).abs())
+        n = row["n"]
+        if n == 0:
+            assert row["status"] == "undefined"
+            continue
+        assert row["value"] == np.median(errors)
+        if n < 6:
+            assert row["reason"] == f"needs 6 cases, has {n}"
+            continue
+        rank = int(stats.binom.ppf(0.025, n, 0.5))
+        rank += stats.binom.cdf(rank, n, 0.5) <= 0.025
+        assert (row["low"], row["high"]) == (errors[rank - 1], errors[n - rank])

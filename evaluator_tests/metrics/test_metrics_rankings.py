@@ -180,6 +180,15 @@ def test_where_no_query_has_a_relevant_item_there_is_no_value() -> None:
     assert found["value"]["precision_at_3"] == 0
 
 
+def test_without_queries_there_is_nothing_to_measure_or_to_compare() -> None:
+    found = measured([], [], METRICS)
+    assert set(found["status"]) == {"undefined"}
+    assert set(found["reason"]) == {"no rows"}
+    frame = pd.DataFrame({"truth": [], "said": [], "at": []}, dtype=object)
+    columns = {"label": "truth", "prediction": "said"}
+    assert fairness(frame, attributes=["at"], task="ranking", **columns).empty
+
+
 def test_grades_and_rankings_are_read_as_json_as_lists_and_as_objects() -> None:
     assert grades_of('{"d3": 2, "d7": 0.5}') == {"d3": 2, "d7": 0.5}
     assert grades_of('["d3", 7]') == grades_of(["d3", "7"]) == {"d3": 1, "7": 1}
@@ -197,10 +206,10 @@ def test_grades_and_rankings_are_read_as_json_as_lists_and_as_objects() -> None:
         ('{"d3": "2"}', "a grade is no number"),
         ('{"d3": true}', "a grade is no number"),
         ('{"d3": null}', "a grade is no number"),
-        ('{"d3": -1}', "a grade is below 0 or infinite"),
-        ('{"d3": NaN}', "a grade is below 0 or infinite"),
-        ('{"d3": 1e999}', "a grade is below 0 or infinite"),
-        (f'{{"d3": 1{"0" * 400}}}', "a grade is below 0 or infinite"),
+        ('{"d3": -1}', "a grade is below 0 or too large"),
+        ('{"d3": NaN}', "a grade is below 0 or too large"),
+        ('{"d3": 1e999}', "a grade is below 0 or too large"),
+        (f'{{"d3": 1{"0" * 400}}}', "a grade is below 0 or too large"),
         ('{"d3": 1, "d3": 2}', "an item stands there twice"),
         ('["d3", "d3"]', "an item stands there twice"),
         ('["7", 7]', "an item stands there twice"),

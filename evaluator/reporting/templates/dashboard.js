@@ -519,7 +519,9 @@ const predictedOf = (number) =>
   rowsOf(`predicted-${number}`, (cells) => {
     const [from, to] = plain(cells[0]).split(" to ").map(numberOf);
     const [predicted, q5, q25, q50, q75, q95] = [2, 4, 5, 6, 7, 8].map((column) => numberOf(plain(cells[column])));
-    return { from, to, predicted, q5, q25, q50, q75, q95, ...read(cells[3]) };
+    // A bin is drawn as far as it goes to the nearer end, on either side of its mean: few may be far off.
+    const [left, right] = [Math.max(from, 2 * predicted - to), Math.min(to, 2 * predicted - from)];
+    return { left, right, predicted, q5, q25, q50, q75, q95, ...read(cells[3]) };
   });
 /** Give the ends of some columns, over all candidates: these are drawn on one scale. */
 const span = (...columns) => {
@@ -591,16 +593,16 @@ const CHARTS = {
   residuals: (figure, width) => {
     const rows = predictedOf(figure.dataset.number);
     const [least, most] = span("q5", "q95");
-    const box = { x1: "from", x2: "to", stroke: ACCENT, strokeOpacity: 0.35, fill: ACCENT };
+    const box = { x1: "left", x2: "right", stroke: ACCENT, strokeOpacity: 0.35, fill: ACCENT };
     return {
       height: Math.min(width, TALLEST),
       marginLeft: 55,
-      x: numeric("Predicted", span("from", "to")),
+      x: numeric("Predicted", span("left", "right")),
       y: numeric("Residual", [Math.min(least, 0), Math.max(most, 0)]),
       marks: [
         Plot.rect(rows, { ...box, y1: "q5", y2: "q95", fillOpacity: 0.15 }),
         Plot.rect(rows, { ...box, y1: "q25", y2: "q75", fillOpacity: 0.35 }),
-        Plot.ruleY(rows, { x1: "from", x2: "to", y: "q50", stroke: ACCENT, strokeWidth: 2.5 }),
+        Plot.ruleY(rows, { x1: "left", x2: "right", y: "q50", stroke: ACCENT, strokeWidth: 2.5 }),
         Plot.ruleY([0], { stroke: MUTED, strokeDasharray: "3 3" }),
         tips(rows, Plot.pointerX, { x: "predicted", y: "q50" }),
       ],

@@ -54,6 +54,7 @@ class MulticlassTask(Task):
 
     key = "multiclass"
     name = "multiclass_classification"
+    version = 2
     label_keys = frozenset({"classes"})
     decision_type = "int32"
     method = "predict_proba"

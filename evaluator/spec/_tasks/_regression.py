@@ -38,6 +38,7 @@ class RegressionTask(Task):
 
     key = "regression"
     name = "regression"
+    version = 2
     label_keys = frozenset({"tolerance"})
     decision_type = "float64"
     method = "predict"

@@ -192,6 +192,8 @@ class Task(ABC):
     """As the YAML has it."""
     name: ClassVar[MetricsTask]
     """As `evaluator.metrics` has it."""
+    version: ClassVar[int] = 1
+    """Raised when its metrics give other figures for the same predictions."""
     label_keys: ClassVar[frozenset[str]]
     """The keys of `label` that say something of this task."""
     decision_type: ClassVar[str]
