@@ -124,6 +124,8 @@ class MulticlassLevel:
         self.confidence = confidence
         self.all = np.ones(len(rows.label), dtype=bool)
         self.numbers = range(len(rows.classes))
+        # What several averages take alike.
+        self._limits: dict[Rate, tuple[FloatArray, FloatArray]] = {}
 
     @cached_property
     def of_class(self) -> list[BoolArray]:
@@ -216,11 +218,11 @@ class MulticlassLevel:
             half, own = of_them.spread.half_width(self.confidence), design.variance(of_shares)
             common = np.nan_to_num(divide(half, np.sqrt(own)))[design.group] * of_shares
             alone = np.where(own > 0, 0, half**2)
-        found = design.measure(linear)
+        if rate not in self._limits:
+            self._limits[rate] = self.limits(rate)
+        students = design.measure(linear).spread.reaches(self.confidence)
         reaches = []
-        for limit, student in zip(
-            self.limits(rate), found.spread.reaches(self.confidence), strict=True
-        ):
+        for limit, student in zip(self._limits[rate], students, strict=True):
             # From Jaccard's index to F1.
             own_limit = 2 * limit / (1 + limit) if rate.twice else limit
             distance = shares * np.nan_to_num(np.abs(value - own_limit))
