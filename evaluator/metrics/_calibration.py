@@ -154,40 +154,50 @@ def surveyed_calibration_error(
     return estimate, drawn
 
 
-def calibration_error_of_classes(
+def calibration_error_of_classes(bins: FloatArray, classes: int, confidence: float) -> Estimate:
+    """Measure the mean over classes of their calibration errors, each against the rest.
+
+    The classes' bins, shape (groups, classes x bins, 3), are drawn as if independent. A case has
+    one label: the variance of a sum of such indicators with any signs, 4 p (1 - p) where p is the
+    probability of those of one sign, is at most twice that of independent ones, the sum of
+    p (1 - p) over the classes. Two labels drawn differ at least as often as they fall on different
+    sides.
+    """
+    cases = bins[:, :, 0].sum(axis=1) / classes
+    estimate = Estimate(expected_calibration_error(bins), cases)
+    estimate.low, estimate.high = calibration_error_interval(bins, confidence, _widening(classes))
+    return _mark_calibration_error(estimate, cases, "cases")
+
+
+def surveyed_error_of_classes(
     design: SurveyDesign,
     scores: Sequence[FloatArray],
     hits: Sequence[BoolArray],
     confidence: float,
 ) -> Estimate:
-    """Measure the mean over classes of their calibration errors, each against the rest.
-
-    The classes' bins are drawn as if independent. A case has one label: the variance of a sum of
-    such indicators with any signs, 4 p (1 - p) where p is the probability of those of one sign, is
-    at most twice that of independent ones, the sum of p (1 - p) over the classes. Two labels drawn
-    differ at least as often as they fall on different sides.
-    """
-    widening = np.sqrt(2) if len(scores) > 1 else 1.0
+    """Measure the same where cases have weights or come in clusters."""
     weight = design.weight
     of_classes = [
         sum_bins(design.group, design.groups, score, (weight, weight * score, weight * hit))
         for score, hit in zip(scores, hits, strict=True)
     ]
+    parts = [
+        design.measure(design.mean(hit - score)) for score, hit in zip(scores, hits, strict=True)
+    ]
     bins = np.concatenate(of_classes, axis=1)
-    if design.plain:
-        counted = "cases"
-        estimate = Estimate(expected_calibration_error(bins), design.n.copy())
-        estimate.low, estimate.high = calibration_error_interval(bins, confidence, widening)
-    else:
-        counted = "effective cases"
-        parts = [
-            design.measure(design.mean(hit - score))
-            for score, hit in zip(scores, hits, strict=True)
-        ]
-        estimate, _ = surveyed_calibration_error(design, _pooled(parts), bins, confidence, widening)
-    estimate.mark_undefined(design.n == 0, NO_ROWS)
+    widening = _widening(len(scores))
+    estimate, _ = surveyed_calibration_error(design, _pooled(parts), bins, confidence, widening)
     # By the weights alone, which are known before any outcome; clusters are counted by themselves.
-    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, design.cases())
+    return _mark_calibration_error(estimate, design.cases(), "effective cases")
+
+
+def _widening(classes: int) -> float:
+    return float(np.sqrt(2)) if classes > 1 else 1.0
+
+
+def _mark_calibration_error(estimate: Estimate, cases: FloatArray, counted: str) -> Estimate:
+    estimate.mark_undefined(np.isnan(estimate.value), NO_ROWS)
+    estimate.mark_shortfall(MIN_CASES_IN_BINS, counted, cases)
     return estimate
 
 

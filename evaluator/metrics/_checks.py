@@ -41,6 +41,14 @@ def column(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
     return found
 
 
+def factorised(values: "pd.Series[Any]") -> tuple[NDArray[np.intp], list[Any]]:
+    """Give each value's position in a list of the different ones, -1 where it is missing."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.codes.to_numpy().astype(np.intp), list(values.cat.categories)
+    codes, different = pd.factorize(values)
+    return codes.astype(np.intp, copy=False), list(different)
+
+
 def complete(frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
     """Give a column in which nothing is missing."""
     found = column(frame, name)

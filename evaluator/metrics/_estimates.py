@@ -104,7 +104,7 @@ Measure = Callable[[AtLevel], Estimate | dict[Any, Estimate]]
 
 @dataclass(frozen=True)
 class Unseen:
-    """What a comparison assumes of a unit that was not seen, as `SurveyDesign.one_more` has it."""
+    """What a comparison assumes of a unit that was not seen."""
 
     # It may lie `times + more / cases` times as far out as the furthest one, and on the side of
     # the difference that faces 0 `near` times as far as that.

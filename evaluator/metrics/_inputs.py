@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from evaluator.metrics._checks import (
     MetricsInputError,
     column,
     complete,
+    factorised,
     numbers,
     positives,
     refuse_outside_unit,
@@ -23,10 +24,21 @@ from evaluator.metrics._checks import (
 from evaluator.metrics._estimates import BoolArray, FloatArray, LevelMetric
 from evaluator.metrics._levels import IntArray, Slicing
 from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._multiclass import ABSTAINED, MULTICLASS, MulticlassLevel, MulticlassRows
+from evaluator.metrics._multiclass import (
+    ABSTAINED,
+    MULTICLASS,
+    MulticlassGroups,
+    MulticlassLevel,
+    MulticlassRows,
+)
 from evaluator.metrics._ranking import RankedRows
 from evaluator.metrics._rankings import RANKING, RankingLevel, ranking_rows
-from evaluator.metrics._regression import REGRESSION, RegressionLevel, RegressionRows
+from evaluator.metrics._regression import (
+    REGRESSION,
+    RegressionGroups,
+    RegressionLevel,
+    RegressionRows,
+)
 
 _SUM_TOLERANCE = 1e-6
 LEVEL_METRICS: Mapping[Task, Mapping[str, LevelMetric[Any]]] = {
@@ -205,7 +217,8 @@ def multiclass_rows(
     elif score is not None:
         classes = list(score)
     else:
-        seen = pd.concat([truth] if decision is None else [truth, decision])
+        columns = [truth] if decision is None else [truth, decision]
+        seen = pd.concat([pd.Series(values.unique()) for values in columns])
         # Reasons show 2, not numpy's way of writing it.
         values = (
             one.item() if isinstance(one, np.generic) else one for one in seen.dropna().unique()
@@ -216,9 +229,7 @@ def multiclass_rows(
     scores = None if score is None else _probabilities(frame, score, metrics)
     numbered = _class_numbers(truth, classes, label)
     if decision is not None and prediction is not None:
-        answered = decision.notna().to_numpy()
-        decided = np.full(len(frame), ABSTAINED)
-        decided[answered] = _class_numbers(decision, classes, prediction, answered)
+        decided = _class_numbers(decision, classes, prediction)
     elif scores is not None:
         decided = scores.argmax(axis=1)
     else:
@@ -239,6 +250,14 @@ def _declared_classes(declared: Sequence[Any], score: Mapping[Any, str] | None) 
     return classes
 
 
+class LevelReader(NamedTuple):
+    """Gives what the metrics of a task measure."""
+
+    level: Callable[[SurveyDesign], Any]
+    # All levels at once, where cases are independent and of one weight; None where each is read.
+    levels: Callable[[Slicing], Any] | None = None
+
+
 def level_reader(
     frame: pd.DataFrame,
     metrics: Sequence[str],
@@ -249,8 +268,8 @@ def level_reader(
     score: str | Mapping[Any, str] | None,
     prediction: str | None,
     limits: tuple[str, str] | None,
-) -> Callable[[SurveyDesign], Any]:
-    """Read the columns of a task whose metrics are `LEVEL_METRICS`; give what they measure."""
+) -> LevelReader:
+    """Read the columns of a task whose metrics are `LEVEL_METRICS`."""
     if options.task == "regression":
         regression = RegressionRows(
             numbers(frame, label),
@@ -259,15 +278,21 @@ def level_reader(
             None if limits is None else _limits(frame, limits),
             options.limits_level,
         )
-        return lambda design: RegressionLevel(regression, design, confidence)
+        return LevelReader(
+            lambda design: RegressionLevel(regression, design, confidence),
+            lambda slicing: RegressionGroups(regression, slicing, confidence),
+        )
     if options.task == "ranking":
         rankings = ranking_rows(frame, label, str(prediction))
-        return lambda design: RankingLevel(rankings, design, confidence)
+        return LevelReader(lambda design: RankingLevel(rankings, design, confidence))
     scores = score if isinstance(score, Mapping) else None
     rows = multiclass_rows(
         frame, metrics, label=label, score=scores, prediction=prediction, options=options
     )
-    return lambda design: MulticlassLevel(rows, design, confidence)
+    return LevelReader(
+        lambda design: MulticlassLevel(rows, design, confidence),
+        lambda slicing: MulticlassGroups(rows, slicing, confidence),
+    )
 
 
 @dataclass(frozen=True)
@@ -329,28 +354,30 @@ def _limits(frame: pd.DataFrame, limits: tuple[str, str]) -> tuple[FloatArray, F
     return low, high
 
 
-def _class_numbers(
-    values: "pd.Series[Any]", classes: list[Any], name: str, chosen: BoolArray | None = None
-) -> IntArray:
-    """Give the numbers of the classes of the chosen rows."""
-    numbered = pd.Index(classes).get_indexer(pd.Index(values))
-    chosen = np.ones(len(values), dtype=bool) if chosen is None else chosen
-    refuse_rows(chosen & (numbered < 0), f"column {name!r} is none of the classes {classes}")
-    result: IntArray = numbered[chosen].astype(np.intp)
-    return result
+def _class_numbers(values: "pd.Series[Any]", classes: list[Any], name: str) -> IntArray:
+    """Give the numbers of the classes; of what is missing it is `ABSTAINED`."""
+    codes, different = factorised(values)
+    number = pd.Index(classes).get_indexer(pd.Index(different))
+    unknown = np.append(number < 0, False)
+    if unknown.any():
+        refuse_rows(unknown[codes], f"column {name!r} is none of the classes {classes}")
+    # The code of what is missing is -1, which is the last position.
+    numbered: IntArray = np.append(number, ABSTAINED)[codes]
+    return numbered
 
 
 def _probabilities(
     frame: pd.DataFrame, score: Mapping[Any, str], metrics: Sequence[str]
 ) -> FloatArray:
-    scores = np.column_stack([numbers(frame, name) for name in score.values()])
+    # Each column lies together: classes are gone through one by one.
+    scores = np.stack([numbers(frame, name) for name in score.values()])
     needing = [name for name in metrics if METRICS[name].probability]
     if needing:
-        for position, name in enumerate(score.values()):
-            refuse_outside_unit(scores[:, position], name, needing)
+        for values, name in zip(scores, score.values(), strict=True):
+            refuse_outside_unit(values, name, needing)
         refuse_rows(
-            np.abs(scores.sum(axis=1) - 1) > _SUM_TOLERANCE,
+            np.abs(scores.sum(axis=0) - 1) > _SUM_TOLERANCE,
             f"columns {list(score.values())} do not add up to 1, but {', '.join(needing)} need "
             "probabilities,",
         )
-    return scores
+    return scores.T

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluator.metrics._checks import MetricsInputError, column, refuse_rows
+from evaluator.metrics._checks import MetricsInputError, column, factorised, refuse_rows
 
 IntArray = NDArray[np.intp]
 
@@ -55,6 +56,12 @@ class Slicing:
     def add_up(self, of_cells: NDArray[Any]) -> NDArray[Any]:
         """Add what was counted in the finest cells, for all groups of all levels in turn."""
         return np.concatenate([level.add_up(of_cells) for level in self.levels])
+
+    @cached_property
+    def group_of_cell(self) -> IntArray:
+        """Each cell's group among those of all levels in turn, shape (levels, cells)."""
+        first = np.cumsum([0, *(level.groups for level in self.levels[:-1])])
+        return first[:, None] + [level.group_of_cell for level in self.levels]
 
 
 def cut_slices(
@@ -105,14 +112,7 @@ def _code(
     frame: pd.DataFrame, name: str, declared: Sequence[Any] | None
 ) -> tuple[IntArray, list[Any]]:
     """Replace a slice column's values by their positions in the list of values."""
-    found = column(frame, name)
-    if isinstance(found.dtype, pd.CategoricalDtype):
-        codes = found.cat.codes.to_numpy()
-        occurring = list(found.cat.categories)
-    else:
-        codes, uniques = pd.factorize(found)
-        occurring = list(uniques)
-    coded: IntArray = codes.astype(np.intp)
+    coded, occurring = factorised(column(frame, name))
     if coded.size and coded.min() < 0:
         refuse_rows(coded < 0, f"slice column {name!r} is missing")
     if declared is None:
@@ -144,7 +144,10 @@ def combine_codes(codes: list[IntArray], sizes: list[int]) -> tuple[IntArray, In
     cell_codes = np.zeros((1 if rows else 0, 0), np.intp)
     for code, size in zip(codes, sizes, strict=True):
         # The first column finds one cell there.
-        combined = cell * size + code if cell_codes.size else code
+        combined = code
+        if cell_codes.size:
+            combined = cell * size
+            combined += code
         possible = max(len(cell_codes), 1) * size
         if possible <= max(4 * rows, 1024):
             there = np.flatnonzero(np.bincount(combined, minlength=possible))

@@ -9,7 +9,7 @@ Source: D. Binder, International Statistical Review 51 (1983) 279; for its use w
 statistic, J.-C. Deville, Survey Methodology 25 (1999) 193.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -57,6 +57,8 @@ class UnitSums:
     # Sums of the rows' masses and of their squares.
     mass: FloatArray
     mass_squares: FloatArray
+    # How many units each stands for that are alike; None for one.
+    alike: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Spread:
         """
 
         def total(values: FloatArray) -> FloatArray:
-            return np.bincount(units.group, values, minlength=groups).astype(float)
+            counted = values if units.alike is None else units.alike * values
+            return np.bincount(units.group, counted, minlength=groups).astype(float)
 
         h, a, b = units.mass, units.mass_squares, units.mass**2
         square = units.influence**2
@@ -281,6 +284,11 @@ class SurveyDesign:
         """Add up the values of each group's rows."""
         return np.bincount(self.group, values, minlength=self.groups).astype(float)
 
+    def of_kinds(self, kind: IntArray, kinds: int) -> FloatArray:
+        """Add up the weights of each group's rows by kind, shape (groups, kinds)."""
+        sums = np.bincount(self.group * kinds + kind, self.weight, self.groups * kinds)
+        return sums.reshape(-1, kinds).astype(float)
+
     @cached_property
     def n(self) -> FloatArray:
         """Number of rows of each group."""
@@ -349,24 +357,14 @@ class SurveyDesign:
         )
         return second, third
 
-    def one_more(
-        self, influence: FloatArray, variance: FloatArray, times: FloatArray
-    ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-        """Give what a unit not seen yet may move an estimate by, and the variance with it.
-
-        Below and above, for a unit that lies `times` as far out as the furthest on that side. What
-        is carried by a few units is seen too small in most samples, and its variance with it:
-        those that lack the few. No interval without such an assumption holds for all
-        distributions.
-        Source: R. Bahadur, L. Savage, Annals of Mathematical Statistics 27 (1956) 1115.
-        """
+    def furthest(self, influence: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give how far one unit moves an estimate at most, down and up."""
         of_unit = self.of_units(influence)
         # Influences add up to 0, so that there is one on either side of it.
         below, above = np.zeros(self.groups), np.zeros(self.groups)
         np.maximum.at(below, self.group_of_unit, -of_unit)
         np.maximum.at(above, self.group_of_unit, of_unit)
-        below, above = times * below, times * above
-        return (below, variance + below**2), (above, variance + above**2)
+        return below, above
 
     def variance(self, influence: FloatArray) -> FloatArray:
         """Give the variance of an estimate from the influences of its rows."""
@@ -507,27 +505,6 @@ class SurveyDesign:
         high = high + clustered * np.maximum(np.minimum(value + above, 1) - high, 0)
         return low, high
 
-    def joined(
-        self, parts: Iterable[tuple[FloatArray, FloatArray, FloatArray]]
-    ) -> tuple[FloatArray, FloatArray]:
-        """Say how far the limits of a sum lie below and above it, from those of its parts.
-
-        Each part is its rows' influences on the sum, and how far its own limits lie below and above
-        it there. The distances add up as deviations that correlate as the influences do; where
-        there are none, as independent ones.
-        Source: G. Y. Zou, Psychological Methods 12 (2007) 399.
-        """
-        together, alone = np.zeros((2, len(self.group))), np.zeros((2, self.groups))
-        for influence, *distances in parts:
-            deviation = np.sqrt(self.variance(influence))
-            for side, distance in enumerate(distances):
-                together[side] += np.nan_to_num(divide(distance, deviation))[self.group] * influence
-                alone[side] += np.where(deviation > 0, 0, distance**2)
-        below, above = (
-            np.sqrt(self.variance(one) + own) for one, own in zip(together, alone, strict=True)
-        )
-        return below, above
-
 
 @dataclass(frozen=True)
 class UnitEstimate:
@@ -643,10 +620,3 @@ def blindness(carriers: FloatArray) -> FloatArray:
     """Say how little so many units tell of how alike the cases of a unit are: 1 for nothing."""
     blind: FloatArray = np.exp(-carriers / 2)
     return blind
-
-
-def mean_of(parts: Sequence[LinearisedEstimate]) -> LinearisedEstimate:
-    """Give the mean of several estimates."""
-    value: FloatArray = np.mean([part.value for part in parts], axis=0)
-    influence: FloatArray = np.mean([part.influence for part in parts], axis=0)
-    return LinearisedEstimate(value, influence)

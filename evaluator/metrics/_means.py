@@ -1,6 +1,6 @@
 """Losses, their first three power sums, and intervals for their means and for values in [0, 1]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ from evaluator.metrics._estimates import (
     FloatArray,
     divide,
 )
-from evaluator.metrics._levels import Slicing
-from evaluator.metrics._linear import SurveyDesign, UnitEstimate
-from evaluator.metrics._rates import clopper_pearson, lopsided_interval
+from evaluator.metrics._levels import IntArray, Slicing
+from evaluator.metrics._linear import Spread, SurveyDesign, UnitEstimate
+from evaluator.metrics._ranking import cut_blocks, stable_order
+from evaluator.metrics._rates import balanced_rate_interval, clopper_pearson, lopsided_interval
 
 MIN_CASES = 20
 # A mean that one case carries has a skewness near one, in units of the root of the cases.
@@ -101,14 +102,150 @@ def estimate_mean(
     return estimate
 
 
+@dataclass(frozen=True)
+class Learned:
+    """An estimate, what its units tell of it, and how far one of them moves it at most."""
+
+    found: UnitEstimate
+    # Down and up, shape (groups,) each.
+    furthest: tuple[FloatArray, FloatArray]
+
+
+class CaseGroups:
+    """The groups of all levels at once, where cases are independent and of one weight.
+
+    What is told of a group is put together from its finest cells. All values of cases are given
+    cell by cell, as `order` has the rows.
+    """
+
+    def __init__(self, slicing: Slicing) -> None:
+        self._slicing = slicing
+        self.order = stable_order(slicing.cell, slicing.cells)
+        self._sizes = np.bincount(slicing.cell, minlength=slicing.cells)
+        self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
+        self.n = slicing.add_up(self._sizes).astype(float)
+
+    def total(self, values: NDArray[Any]) -> FloatArray:
+        """Add up the values of each group's cases."""
+        sums = np.empty(len(self._sizes))
+        for cells, rows, starts in self._blocks():
+            sums[cells] = np.add.reduceat(values[rows], starts, dtype=float)
+        return self._slicing.add_up(sums)
+
+    def rate(self, hits: BoolArray, confidence: float) -> Estimate:
+        """Estimate the share of all cases that are hits."""
+        of_groups = self.total(hits)
+        estimate = Estimate(divide(of_groups, self.n), self.n.copy())
+        estimate.low, estimate.high = balanced_rate_interval(of_groups, self.n, confidence)
+        estimate.mark_undefined(self.n == 0, NO_ROWS)
+        return estimate
+
+    def mean(self, values: FloatArray, *, skewed: bool = False) -> Learned:
+        """Learn how well the mean of the values is known, and how skewed it is if asked."""
+        n, size = self.n, self._sizes
+        sums, second, third, lowest, highest = np.zeros((5, len(size)))
+        for cells, rows, starts in self._blocks():
+            own = values[rows]
+            sums[cells] = np.add.reduceat(own, starts)
+            lowest[cells] = np.minimum.reduceat(own, starts)
+            highest[cells] = np.maximum.reduceat(own, starts)
+            apart = own - np.repeat(sums[cells] / size[cells], size[cells])
+            power = apart * apart
+            second[cells] = np.add.reduceat(power, starts)
+            if skewed:
+                power *= apart
+                third[cells] = np.add.reduceat(power, starts)
+        mean = divide(self._slicing.add_up(sums), n)
+        # How far each cell's mean lies from that of its groups, shape (levels, cells).
+        between = sums / size - mean[self._slicing.group_of_cell]
+        third = third + 3 * between * second + size * between**3
+        second = second + size * between**2
+        moments = (
+            np.nan_to_num(divide(self._add_up(part), n**power))
+            for part, power in ((second, 2), (third, 3))
+        )
+        found = UnitEstimate(mean, Spread.of_cases(n, *moments), n, n, None)
+        furthest = self._extremes(lowest, highest)
+        down, up = (
+            np.nan_to_num(divide(far, n)) for far in (mean - furthest[0], furthest[1] - mean)
+        )
+        return Learned(found, (np.maximum(down, 0), np.maximum(up, 0)))
+
+    def ratio_of_squares(
+        self, numerator: FloatArray, values: FloatArray, of_values: UnitEstimate
+    ) -> Learned:
+        """Learn how well sum(numerator) / sum((values - mean)^2) is known, from the values' mean.
+
+        The mean has no influence of its own, since it is where the lower sum is smallest.
+        """
+        n, group = self.n, self._slicing.group_of_cell
+        # Its variance is that of the values over their number.
+        scatter = of_values.spread.variance * n * (n - 1)
+        value = divide(self.total(numerator), scatter)
+        centre, share = of_values.value[group], np.nan_to_num(value)[group]
+        second, lowest, highest = np.empty((3, *group.shape))
+        for cells, rows, starts in self._blocks():
+            size = self._sizes[cells]
+            for level in range(len(group)):
+                moves = values[rows] - np.repeat(centre[level, cells], size)
+                moves *= moves
+                moves *= np.repeat(share[level, cells], size)
+                np.subtract(numerator[rows], moves, out=moves)
+                lowest[level, cells] = np.minimum.reduceat(moves, starts)
+                highest[level, cells] = np.maximum.reduceat(moves, starts)
+                moves *= moves
+                second[level, cells] = np.add.reduceat(moves, starts)
+        squares = np.nan_to_num(divide(self._add_up(second), scatter**2))
+        spread = Spread.of_cases(n, squares, np.zeros(len(n)))
+        furthest = self._extremes(lowest, highest)
+        down, up = (np.nan_to_num(divide(far, scatter)) for far in (-furthest[0], furthest[1]))
+        found = UnitEstimate(value, spread, n, n, None)
+        return Learned(found, (np.maximum(down, 0), np.maximum(up, 0)))
+
+    def at_places(self, values: FloatArray, places: IntArray) -> FloatArray:
+        """Give the values at these places of each group in their order, both (groups, places)."""
+        result = np.full(places.shape, np.nan)
+        pieces = np.split(values, self._starts[1:-1])
+        group = 0
+        for level in self._slicing.levels:
+            order = np.argsort(level.group_of_cell, kind="stable")
+            bounds = np.searchsorted(level.group_of_cell[order], np.arange(1, level.groups))
+            for cells in np.split(order, bounds):
+                if len(cells):
+                    own = np.concatenate([pieces[cell] for cell in cells])
+                    there = np.clip(places[group], 0, len(own) - 1)
+                    own.partition(there)
+                    result[group] = own[there]
+                group += 1
+        return result
+
+    def _blocks(self) -> Iterator[tuple[slice, slice, IntArray]]:
+        """Give some cells at a time: these, their rows, and where among them each cell begins."""
+        if len(self._sizes):
+            for first, last in cut_blocks(self._sizes):
+                start, stop = self._starts[first], self._starts[last]
+                yield slice(first, last), slice(start, stop), self._starts[first:last] - start
+
+    def _add_up(self, of_cells: FloatArray) -> FloatArray:
+        """Add what the cells have at each level, shape (levels, cells), for all groups."""
+        group = self._slicing.group_of_cell.ravel()
+        return np.bincount(group, of_cells.ravel(), len(self.n)).astype(float)
+
+    def _extremes(self, lowest: FloatArray, highest: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the extremes of groups from those of cells, shape (cells,) or (levels, cells)."""
+        group = self._slicing.group_of_cell
+        low, high = np.full(len(self.n), np.inf), np.full(len(self.n), -np.inf)
+        np.minimum.at(low, group, np.broadcast_to(lowest, group.shape))
+        np.maximum.at(high, group, np.broadcast_to(highest, group.shape))
+        return low, high
+
+
 def linear_mean(
     design: SurveyDesign, losses: FloatArray, confidence: float, bounds: tuple[float, float]
 ) -> Estimate:
     """Estimate the weighted mean of a loss, as `estimate_mean` does the plain one."""
     found = design.measure(design.mean(losses))
-    carriers = None
-    if not design.plain:
-        carriers = design.of_groups_effective(design.of_units(design.weight * losses))
+    carriers = design.of_groups_effective(design.of_units(design.weight * losses))
     cases = design.cases()
     return survey_mean(found, carriers, cases=cases, confidence=confidence, bounds=bounds)
 

@@ -1,15 +1,19 @@
 """The metrics of a classifier of more than two classes, each with all its forms."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import permutations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-from evaluator.metrics._calibration import calibration_error_of_classes
+from evaluator.metrics._calibration import (
+    calibration_error_of_classes,
+    sum_bins,
+    surveyed_error_of_classes,
+)
 from evaluator.metrics._catalogue import (
     AVERAGED,
     METRICS,
@@ -30,25 +34,29 @@ from evaluator.metrics._estimates import (
     PairedTest,
     divide,
 )
-from evaluator.metrics._levels import IntArray
+from evaluator.metrics._levels import IntArray, Level, Slicing
 from evaluator.metrics._linear import (
     TINY,
+    Spread,
     SurveyDesign,
     UnitEstimate,
+    UnitSums,
     blindness,
-    mean_of,
+    number_codes,
     weigh,
 )
 from evaluator.metrics._means import (
     EVEN,
     MAX_LOG_LOSS,
     MIN_CASES,
+    CaseGroups,
     clipped_log,
     linear_mean,
     log_odds_interval,
+    survey_mean,
 )
-from evaluator.metrics._ranking import weighted_roc_auc
-from evaluator.metrics._rates import clopper_pearson, lopsided_interval
+from evaluator.metrics._ranking import areas_of_classes
+from evaluator.metrics._rates import balanced_rate_interval, clopper_pearson, lopsided_interval
 
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
@@ -79,6 +87,19 @@ class MulticlassRows:
     possible: tuple[int, ...]
     declared: bool
 
+    @property
+    def probabilities(self) -> FloatArray:
+        """The scores; metrics of them are only asked for where there are some."""
+        if self.scores is None:
+            raise MetricsInputError("this metric needs score columns, one a class")
+        return self.scores
+
+    @property
+    def given(self) -> FloatArray:
+        """The probability that each row's label was given."""
+        given: FloatArray = self.probabilities[np.arange(len(self.label)), self.label]
+        return given
+
     def against_rest(self, value: Any) -> tuple[BoolArray, BoolArray, FloatArray | None]:
         """Give of a class which rows have it, which were predicted so, and its scores."""
         # One that only another candidate ever predicts is none of these.
@@ -86,6 +107,12 @@ class MulticlassRows:
         number = self.classes.index(value) if is_known else len(self.classes)
         scores = self.scores[:, number] if is_known and self.scores is not None else None
         return self.label == number, self.prediction == number, scores
+
+
+_Losses = Callable[[MulticlassRows], FloatArray]
+_Hits = Callable[[MulticlassRows], BoolArray]
+# The probabilities of some classes, and which rows are of each.
+_Calibrated = Callable[[MulticlassRows], tuple[list[FloatArray], list[BoolArray]]]
 
 
 class MulticlassLevel:
@@ -97,7 +124,11 @@ class MulticlassLevel:
         self.confidence = confidence
         self.all = np.ones(len(rows.label), dtype=bool)
         self.numbers = range(len(rows.classes))
-        self.of_class = [rows.label == number for number in self.numbers]
+
+    @cached_property
+    def of_class(self) -> list[BoolArray]:
+        """Which rows have each class as their label."""
+        return [self.rows.label == number for number in self.numbers]
 
     @cached_property
     def decided(self) -> list[BoolArray]:
@@ -122,70 +153,98 @@ class MulticlassLevel:
         return answered
 
     @property
-    def scores(self) -> FloatArray:
-        """The scores, shape (rows, classes)."""
-        if self.rows.scores is None:
-            raise MetricsInputError("this metric needs score columns, one a class")
-        return self.rows.scores
-
-    @property
-    def given(self) -> FloatArray:
-        """The probability that each row's label was given."""
-        given: FloatArray = self.scores[np.arange(len(self.all)), self.rows.label]
-        return given
-
-    @cached_property
     def right(self) -> BoolArray:
         """Which predictions are the label."""
-        right: BoolArray = np.logical_or.reduce(
-            [truth & decision for truth, decision in zip(self.of_class, self.decided, strict=True)]
-        )
+        right: BoolArray = self.rows.prediction == self.rows.label
         return right
 
-    def of_each_class(self, rate: Rate) -> list[LinearisedEstimate]:
-        """Measure a rate of each class against the rest."""
-        return [self.design.ratio(*weights) for weights in self._weights(rate)]
+    def of_each_class(self, rate: Rate) -> tuple[FloatArray, FloatArray]:
+        """Measure a rate of each class against the rest, shape (groups, classes).
+
+        Beside it, what a false positive, a missed case and a right one of the class move it by,
+        shape (3, groups, classes).
+        """
+        hits, among = (np.array(weights)[1:, None, None] for weights in rate.weights)
+        below = (among * self.counts).sum(axis=0)
+        value = divide((hits * self.counts).sum(axis=0), below)
+        return value, np.nan_to_num(divide(hits - value * among, below))
+
+    @cached_property
+    def counts(self) -> FloatArray:
+        """The weights of false positives, missed cases and right ones, shape (3, groups, classes).
+
+        No rate that is averaged counts true negatives.
+        """
+        many, label = len(self.numbers), self.rows.label
+        # An abstention is no false positive; the last kind is of all others.
+        kinds = (
+            np.where(self.right, many, self.rows.prediction % (many + 1)),
+            np.where(self.right, many, label),
+            np.where(self.right, label, many),
+        )
+        return np.stack([self.design.of_kinds(kind, many + 1)[:, :many] for kind in kinds])
+
+    def influence(self, moves: FloatArray, shares: FloatArray) -> FloatArray:
+        """Give the rows' influences on a sum over classes of their rates, so much of each."""
+        group, label = self.design.group, self.rows.label
+        wrong, missed, right = shares * moves
+        # An abstention, whose number is that of the last column, is no false positive.
+        wrong = np.pad(wrong, ((0, 0), (0, 1)))[group, self.rows.prediction]
+        of_row = np.where(self.right, right[group, label], missed[group, label] + wrong)
+        influence: FloatArray = self.design.weight * of_row
+        return influence
 
     def average_limits(
         self,
         rate: Rate,
         linear: LinearisedEstimate,
-        shares: list[FloatArray],
+        shares: FloatArray,
         of_shares: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Give the limits of an average over classes from those of each class's rate.
 
-        Each class counts as a share, (groups,), and what these are not known by, (rows,), as well.
+        Each class counts as a share, (groups, classes), and what these are not known by, (rows,),
+        as well. The distances of the limits add up as deviations that correlate as the influences
+        do; where there are none, as independent ones.
+        Source: G. Y. Zou, Psychological Methods 12 (2007) 399.
         """
-        design = self.design
-        parts = []
+        design, (value, moves) = self.design, self.of_each_class(rate)
+        deviation = self.deviations(moves)
+        common, alone = np.zeros(len(self.all)), np.zeros(design.groups)
         if of_shares is not None:
             of_them = design.measure(LinearisedEstimate(linear.value, of_shares))
-            half = of_them.spread.half_width(self.confidence)
-            parts.append((of_shares, half, half))
-        for share, (hits, among) in zip(shares, self._weights(rate), strict=True):
-            part = design.ratio(hits, among)
-            _, limits = design.rate_limits(hits > 0, among > 0, self.confidence)
-            below, above = (
-                share * np.nan_to_num(np.abs(part.value - limit))
-                # From Jaccard's index to F1.
-                for limit in (2 * one / (1 + one) if rate.twice else one for one in limits)
-            )
-            parts.append((share[design.group] * part.influence, below, above))
+            half, own = of_them.spread.half_width(self.confidence), design.variance(of_shares)
+            common = np.nan_to_num(divide(half, np.sqrt(own)))[design.group] * of_shares
+            alone = np.where(own > 0, 0, half**2)
         found = design.measure(linear)
-        below, above = (
-            np.maximum(joined, student)
-            for joined, student in zip(
-                design.joined(parts), found.spread.reaches(self.confidence), strict=True
-            )
-        )
+        reaches = []
+        for limit, student in zip(
+            self.limits(rate), found.spread.reaches(self.confidence), strict=True
+        ):
+            # From Jaccard's index to F1.
+            own_limit = 2 * limit / (1 + limit) if rate.twice else limit
+            distance = shares * np.nan_to_num(np.abs(value - own_limit))
+            together = common + self.influence(moves, np.nan_to_num(divide(distance, deviation)))
+            apart = alone + np.where(deviation > 0, 0, distance**2).sum(axis=1)
+            reaches.append(np.maximum(np.sqrt(design.variance(together) + apart), student))
+        below, above = reaches
         return np.maximum(linear.value - below, 0), np.minimum(linear.value + above, 1)
 
-    def _weights(self, rate: Rate) -> Iterator[list[FloatArray]]:
-        """Give what each row counts in numerator and denominator of the rate of each class."""
+    def deviations(self, moves: FloatArray) -> FloatArray:
+        """Give the deviation of each class's rate, shape (groups, classes)."""
+        each = np.eye(len(self.numbers))
+        variances = [self.design.variance(self.influence(moves, own)) for own in each]
+        return np.sqrt(np.stack(variances, axis=1))
+
+    def limits(self, rate: Rate) -> tuple[FloatArray, FloatArray]:
+        """Give the limits of each class's rate, shape (groups, classes), hits counted once."""
+        limits = []
         for truth, decision in zip(self.of_class, self.decided, strict=True):
             cell = 2 * truth.astype(np.intp) + decision
-            yield [np.array(weights)[cell] for weights in rate.weights]
+            hits, among = (np.array(weights)[cell] > 0 for weights in rate.weights)
+            limits.append(self.design.rate_limits(hits, among, self.confidence)[1])
+        low, high = (np.stack(one, axis=1) for one in zip(*limits, strict=True))
+        return low, high
 
     def mark_absent(
         self, estimate: Estimate, among: list[BoolArray], what: str, classes: Iterable[int]
@@ -199,16 +258,140 @@ class MulticlassLevel:
 
     def interval(
         self,
-        linear: LinearisedEstimate,
+        found: UnitEstimate,
         among: list[BoolArray],
         limits: tuple[FloatArray, FloatArray] | None = None,
     ) -> Estimate:
         """Estimate a mean over classes, which rests on the class of the fewest cases."""
-        found = self.design.measure(linear, *among)
         estimate = found.estimate(limits or log_odds_interval(found, self.confidence))
         fewest = np.min([self.design.cases(rows) for rows in among], axis=0)
         estimate.mark_shortfall(MIN_OF_EACH_CLASS, "cases of each class", fewest)
         return estimate
+
+    def rate(self, hits: _Hits) -> Estimate:
+        """Estimate the share of all cases that are hits by their scores."""
+        return self.design.rate(hits(self.rows), self.all, NO_ROWS, self.confidence)
+
+    def mean(self, losses: _Losses, largest: float) -> Estimate:
+        """Estimate the mean of a loss from 0 to the largest."""
+        return linear_mean(self.design, losses(self.rows), self.confidence, (0.0, largest))
+
+    def calibration_error(self, of_rows: _Calibrated) -> Estimate:
+        """Estimate the mean over some classes of their calibration errors."""
+        return surveyed_error_of_classes(self.design, *of_rows(self.rows), self.confidence)
+
+    def linear_areas(self, *, pairs: bool) -> LinearisedEstimate:
+        """Give the mean area of each class against the rest, or of each pair of classes."""
+        return areas_of_classes(self.design, self.rows.probabilities, self.rows.label, pairs=pairs)
+
+    def areas(self, *, pairs: bool) -> UnitEstimate:
+        """Learn how well the mean area over classes, or pairs of them, is known."""
+        return self.design.measure(self.linear_areas(pairs=pairs), *self.of_class)
+
+
+class _CountedDesign(SurveyDesign):
+    """Rows each of which stands for so many independent cases of one weight that are alike."""
+
+    def __init__(self, group: IntArray, groups: int, count: NDArray[Any]) -> None:
+        super().__init__(Level("", (), np.zeros((groups, 0), np.intp), np.arange(groups)), group)
+        self._count = count
+
+    def total(self, values: NDArray[Any]) -> FloatArray:
+        return super().total(self._count * values)
+
+    def of_groups(self, of_units: NDArray[Any]) -> FloatArray:
+        return self.total(of_units)
+
+    def of_kinds(self, kind: IntArray, kinds: int) -> FloatArray:
+        sums = np.bincount(self.group * kinds + kind, self._count, self.groups * kinds)
+        return sums.reshape(-1, kinds).astype(float)
+
+    def found(self, value: FloatArray, sums: UnitSums, rows: FloatArray) -> UnitEstimate:
+        return super().found(value, replace(sums, alike=self._count), rows)
+
+
+class MulticlassGroups(MulticlassLevel):
+    """The groups of all levels at once, where cases are independent and of one weight.
+
+    Rows are the pairs of label and prediction that occur in a group, since all of their cases have
+    the same influence. What scores are needed for goes through the cases.
+    """
+
+    def __init__(self, rows: MulticlassRows, slicing: Slicing, confidence: float) -> None:
+        self._cases = rows
+        self._slicing = slicing
+        predictions = len(rows.classes) + 1
+        kinds = len(rows.classes) * predictions
+        kind = rows.label * predictions + rows.prediction % predictions
+        number, codes = number_codes(slicing.cell * kinds + kind, len(kind))
+        count = np.bincount(number, minlength=len(codes))
+        # From the finest cells to the groups of all levels.
+        cell, kind = np.divmod(codes, kinds)
+        group = slicing.group_of_cell[:, cell]
+        number, codes = number_codes((group * kinds + kind).ravel(), group.size)
+        count = np.bincount(number, np.tile(count, len(group)), len(codes))
+        group, kind = np.divmod(codes, kinds)
+        label, prediction = np.divmod(kind, predictions)
+        prediction = np.where(prediction == len(rows.classes), ABSTAINED, prediction)
+        counted = replace(rows, label=label, prediction=prediction, scores=None)
+        groups = sum(level.groups for level in slicing.levels)
+        super().__init__(counted, _CountedDesign(group, groups, count), confidence)
+
+    def deviations(self, moves: FloatArray) -> FloatArray:
+        """Give the deviation of each class's rate, shape (groups, classes)."""
+        deviations: FloatArray = np.sqrt((self.counts * moves**2).sum(axis=0))
+        return deviations
+
+    def limits(self, rate: Rate) -> tuple[FloatArray, FloatArray]:
+        """Give the limits of each class's rate, shape (groups, classes), hits counted once."""
+        hits, among = (
+            self.counts[np.array(weights)[1:] > 0].sum(axis=0) for weights in rate.weights
+        )
+        limits = balanced_rate_interval(hits.ravel(), among.ravel(), self.confidence)
+        low, high = (limit.reshape(hits.shape) for limit in limits)
+        return low, high
+
+    @cached_property
+    def _groups(self) -> CaseGroups:
+        return CaseGroups(self._slicing)
+
+    def rate(self, hits: _Hits) -> Estimate:
+        """Estimate the share of all cases that are hits by their scores."""
+        return self._groups.rate(hits(self._cases)[self._groups.order], self.confidence)
+
+    def mean(self, losses: _Losses, largest: float) -> Estimate:
+        """Estimate the mean of a loss from 0 to the largest."""
+        groups = self._groups
+        found = groups.mean(losses(self._cases)[groups.order], skewed=True).found
+        n, bounds = self.design.n, (0.0, largest)
+        return survey_mean(found, None, cases=n, confidence=self.confidence, bounds=bounds)
+
+    def calibration_error(self, of_rows: _Calibrated) -> Estimate:
+        """Estimate the mean over some classes of their calibration errors."""
+        cell, cells = self._slicing.cell, self._slicing.cells
+        bins = [
+            sum_bins(cell, cells, score, (None, score, hit))
+            for score, hit in zip(*of_rows(self._cases), strict=True)
+        ]
+        of_groups = self._slicing.add_up(np.concatenate(bins, axis=1))
+        return calibration_error_of_classes(of_groups, len(bins), self.confidence)
+
+    def areas(self, *, pairs: bool) -> UnitEstimate:
+        """Learn how well the mean area over classes, or pairs of them, is known."""
+        values, squares = [], []
+        # Where the rows of a cell lie together, so do those of a group nearly.
+        order = self._groups.order
+        cell, label = self._slicing.cell[order], self._cases.label[order]
+        scores = np.stack([score[order] for score in self._cases.probabilities.T])
+        for level in self._slicing.levels:
+            design = SurveyDesign(level, cell)
+            linear = areas_of_classes(design, scores.T, label, pairs=pairs)
+            values.append(linear.value)
+            squares.append(design.total(linear.influence**2))
+        rows = self.design.of_kinds(self.rows.label, len(self.numbers)).min(axis=1)
+        value, second = np.concatenate(values), np.concatenate(squares)
+        spread = Spread.of_cases(rows, second, np.zeros(len(rows)))
+        return UnitEstimate(value, spread, rows, rows, None)
 
 
 _Linear = Callable[[MulticlassLevel], LinearisedEstimate]
@@ -223,25 +406,17 @@ def _right_or_silent(at: MulticlassLevel) -> FloatArray:
     return np.where(at.answered, 2.0 * at.right - 1, 0.0)
 
 
-def _share(
-    hits: Callable[[MulticlassLevel], BoolArray], classes: int = 0
-) -> LevelMetric[MulticlassLevel]:
-    """Give all forms of a share of all cases, which needs more than so many classes."""
-
-    def measure(at: MulticlassLevel) -> Estimate:
-        estimate = at.design.rate(hits(at), at.all, NO_ROWS, at.confidence)
-        if classes >= len(at.numbers):
-            every = np.ones(at.design.groups, dtype=bool)
-            estimate.mark_undefined(every, f"there are only {len(at.numbers)} classes")
-        return estimate
-
-    def linear(at: MulticlassLevel) -> LinearisedEstimate:
-        return at.design.mean(hits(at))
-
-    def merit(at: MulticlassLevel) -> FloatArray:
-        return hits(at).astype(float)
-
-    return LevelMetric(measure, PairedTest(linear, merit, hits=True, largest=1.0))
+def _share(hits: Callable[[MulticlassLevel], BoolArray]) -> LevelMetric[MulticlassLevel]:
+    """Give all forms of a share of all cases."""
+    return LevelMetric(
+        lambda at: at.design.rate(hits(at), at.all, NO_ROWS, at.confidence),
+        PairedTest(
+            linear=lambda at: at.design.mean(hits(at)),
+            merit=lambda at: hits(at).astype(float),
+            hits=True,
+            largest=1.0,
+        ),
+    )
 
 
 def _selective_accuracy() -> LevelMetric[MulticlassLevel]:
@@ -287,17 +462,34 @@ def _f1_micro() -> LevelMetric[MulticlassLevel]:
     )
 
 
-def _in_top(count: int) -> Callable[[MulticlassLevel], BoolArray]:
-    def hits(at: MulticlassLevel) -> BoolArray:
-        label = at.rows.label[:, None]
-        own = np.take_along_axis(at.scores, label, axis=1)
-        later = np.arange(len(at.numbers)) > label
-        # Among equal scores the later class comes first, as scikit-learn has it.
-        ahead = ((at.scores > own) | ((at.scores == own) & later)).sum(axis=1)
+def _in_top(count: int) -> LevelMetric[MulticlassLevel]:
+    """Give all forms of the share of cases with the label among so many classes."""
+
+    def hits(rows: MulticlassRows) -> BoolArray:
+        own = rows.given
+        ahead = np.zeros(len(own), dtype=np.intp)
+        for number, scores in enumerate(rows.probabilities.T):
+            # Among equal scores the later class comes first, as scikit-learn has it.
+            ahead += np.where(number > rows.label, scores >= own, scores > own)
         inside: BoolArray = ahead < count
         return inside
 
-    return hits
+    def measure(at: MulticlassLevel) -> Estimate:
+        estimate = at.rate(hits)
+        if count >= len(at.numbers):
+            every = np.ones(at.design.groups, dtype=bool)
+            estimate.mark_undefined(every, f"there are only {len(at.numbers)} classes")
+        return estimate
+
+    return LevelMetric(
+        measure,
+        PairedTest(
+            linear=lambda at: at.design.mean(hits(at.rows)),
+            merit=lambda at: hits(at.rows).astype(float),
+            hits=True,
+            largest=1.0,
+        ),
+    )
 
 
 def _over_classes(
@@ -319,9 +511,14 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
     def chosen(at: MulticlassLevel) -> tuple[int, ...]:
         return at.rows.possible if possible else tuple(at.numbers)
 
+    def of_classes(at: MulticlassLevel) -> FloatArray:
+        """Give each class's share, (classes,)."""
+        return np.isin(at.numbers, chosen(at)) / len(chosen(at))
+
     def linear(at: MulticlassLevel) -> LinearisedEstimate:
-        parts = at.of_each_class(rate)
-        return mean_of([parts[number] for number in chosen(at)])
+        value, moves = at.of_each_class(rate)
+        mean = value[:, list(chosen(at))].mean(axis=1)
+        return LinearisedEstimate(mean, at.influence(moves, of_classes(at)))
 
     def measure(at: MulticlassLevel) -> Estimate:
         among, what = at.of_class, _NO_LABEL
@@ -331,10 +528,9 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
             either = zip(at.of_class, at.decided, strict=True)
             among, what = [label | decided for label, decided in either], _NEVER_SEEN
         average = linear(at)
-        shares = np.zeros((len(at.numbers), at.design.groups))
-        shares[list(chosen(at))] = 1 / len(chosen(at))
-        limits = at.average_limits(rate, average, list(shares))
-        estimate = at.interval(average, [among[number] for number in chosen(at)], limits)
+        limits = at.average_limits(rate, average, of_classes(at))
+        needed = [among[number] for number in chosen(at)]
+        estimate = at.interval(at.design.measure(average, *needed), needed, limits)
         at.mark_absent(estimate, among, what, chosen(at))
         return estimate
 
@@ -344,35 +540,34 @@ def _macro(rate: Rate, *, possible: bool = False) -> LevelMetric[MulticlassLevel
 def _weighted(rate: Rate) -> LevelMetric[MulticlassLevel]:
     """Give the mean over the classes, each as often as it is a label."""
 
-    def of_shares_and_rates(
+    def shares_and_rates(
         at: MulticlassLevel,
-    ) -> tuple[FloatArray, FloatArray, LinearisedEstimate]:
-        """Give the classes' shares, (classes, groups), their influences, and the average."""
-        shares, of_shares = np.zeros((len(at.numbers), at.design.groups)), np.zeros(len(at.all))
-        value, of_rates = np.zeros(at.design.groups), np.zeros(len(at.all))
-        for number, part in enumerate(at.of_each_class(rate)):
-            share = at.design.mean(at.of_class[number])
-            shares[number] = np.nan_to_num(share.value)
-            # A class of no label counts nothing, though it has no rate; any other's is missed.
-            value += np.where(shares[number] > 0, shares[number] * part.value, 0)
-            of_rates += shares[number][at.design.group] * part.influence
-            of_shares += np.nan_to_num(part.value)[at.design.group] * share.influence
-        return shares, of_shares, LinearisedEstimate(value, of_rates + of_shares)
+    ) -> tuple[FloatArray, FloatArray, FloatArray, LinearisedEstimate]:
+        """Give shares and rates, (groups, classes), the former's influences, and the average."""
+        design, label = at.design, at.rows.label
+        value, moves = at.of_each_class(rate)
+        labels, all_weight = design.of_kinds(label, len(at.numbers)), design.total(design.weight)
+        shares, own = np.nan_to_num(divide(labels, all_weight[:, None])), np.nan_to_num(value)
+        # A class of no label counts nothing, though it has no rate; any other's is missed.
+        mean = np.where(shares > 0, shares * value, 0).sum(axis=1)
+        apart = own[design.group, label] - (shares * own).sum(axis=1)[design.group]
+        of_shares = divide(design.weight * apart, all_weight[design.group])
+        linear = LinearisedEstimate(mean, at.influence(moves, shares) + of_shares)
+        return shares, value, of_shares, linear
 
     def measure(at: MulticlassLevel) -> Estimate:
-        shares, of_shares, linear = of_shares_and_rates(at)
-        limits = at.average_limits(rate, linear, list(shares), of_shares)
+        shares, value, of_shares, linear = shares_and_rates(at)
+        limits = at.average_limits(rate, linear, shares, of_shares)
         estimate = at.design.measure(linear).estimate(limits)
         estimate.mark_undefined(at.design.n == 0, NO_ROWS)
-        for number, share in enumerate(shares):
-            absent = (share > 0) & (at.design.cases(at.decided[number]) == 0)
-            absent &= rate.among == PREDICTED_POSITIVES
-            estimate.mark_undefined(absent, _NEVER_PREDICTED.format(at.rows.classes[number]))
+        absent = (shares > 0) & np.isnan(value)
+        for name, missing in zip(at.rows.classes, absent.T, strict=True):
+            estimate.mark_undefined(missing, _NEVER_PREDICTED.format(name))
         least = MIN_OF_EACH_CLASS * len(at.numbers)
         estimate.mark_shortfall(least, "cases", at.design.cases())
         return estimate
 
-    return _over_classes(measure, lambda at: of_shares_and_rates(at)[2])
+    return _over_classes(measure, lambda at: shares_and_rates(at)[3])
 
 
 @dataclass(frozen=True)
@@ -404,11 +599,10 @@ def _agreement(at: MulticlassLevel, weights: FloatArray) -> _Agreement:
     weights = weights / weights.max()
     prediction = at.rows.prediction % predictions
 
-    def shares(number: IntArray, many: int) -> FloatArray:
-        sums = np.bincount(design.group * many + number, design.weight, design.groups * many)
-        return divide(sums.reshape(-1, many), design.total(design.weight)[:, None])
-
-    of_labels, of_predictions = shares(label, labels), shares(prediction, predictions)
+    of_labels, of_predictions = (
+        divide(design.of_kinds(number, many), design.total(design.weight)[:, None])
+        for number, many in ((label, labels), (prediction, predictions))
+    )
     of_row = weights[label, prediction]
     found = design.mean(of_row)
     # How far the predictions of all other cases are from a label on average, and the other way.
@@ -485,8 +679,8 @@ def _kappa_interval(
 
     least, most = lopsided_interval(limits, share, variance, spread.alone, share < EVEN)
     # Rare classes that were not seen may agree better than those that were.
-    twice = np.full(design.groups, 2.0)
-    _, (_, unseen) = design.one_more(found.kappa.influence, spread.variance, twice)
+    _, furthest = design.furthest(found.kappa.influence)
+    unseen = spread.variance + (2 * furthest) ** 2
     below, above = spread.reaches(at.confidence)
     above = np.maximum(above, spread.quantile(at.confidence) * np.sqrt(unseen))
     low = np.minimum(1 - divide(most, found.by_chance), known.value - below)
@@ -519,57 +713,62 @@ def _of_classes(
     return LevelMetric(measure)
 
 
-def _log_loss(at: MulticlassLevel) -> Estimate:
-    return linear_mean(at.design, clipped_log(at.given), at.confidence, (0.0, MAX_LOG_LOSS))
+def _log_loss(rows: MulticlassRows) -> FloatArray:
+    return clipped_log(rows.given)
 
 
-def _squared_error(at: MulticlassLevel) -> FloatArray:
+def _squared_error(rows: MulticlassRows) -> FloatArray:
     # G. W. Brier, Monthly Weather Review 78 (1950) 1.
-    squares = ((at.scores - np.eye(len(at.numbers))[at.rows.label]) ** 2).sum(axis=1)
-    return np.asarray(squares, dtype=np.float64)
+    squares = np.zeros(len(rows.label))
+    for number, scores in enumerate(rows.probabilities.T):
+        squares += (scores - (rows.label == number)) ** 2
+    return squares
 
 
-def _top_label_calibration_error(at: MulticlassLevel) -> Estimate:
-    top = at.scores.argmax(axis=1)
-    return calibration_error_of_classes(
-        at.design, [at.scores.max(axis=1)], [top == at.rows.label], at.confidence
+def _mean(losses: _Losses, largest: float, merit: _Losses) -> LevelMetric[MulticlassLevel]:
+    """Give all forms of the mean of a loss from 0 to the largest."""
+    return LevelMetric(
+        lambda at: at.mean(losses, largest),
+        PairedTest(
+            linear=lambda at: at.design.mean(losses(at.rows)),
+            merit=lambda at: merit(at.rows),
+            fewest=MIN_CASES,
+            skewed=True,
+        ),
     )
 
 
-def _classwise_calibration_error(at: MulticlassLevel) -> Estimate:
+def _top_label(rows: MulticlassRows) -> tuple[list[FloatArray], list[BoolArray]]:
+    top = rows.probabilities.argmax(axis=1)
+    return [rows.probabilities.max(axis=1)], [top == rows.label]
+
+
+def _each_class(rows: MulticlassRows) -> tuple[list[FloatArray], list[BoolArray]]:
     # M. Kull et al., Advances in Neural Information Processing Systems 32 (2019) 12316.
-    return calibration_error_of_classes(at.design, list(at.scores.T), at.of_class, at.confidence)
+    hits = [rows.label == number for number in range(len(rows.classes))]
+    return list(rows.probabilities.T), hits
 
 
 def _class_calibration_error(at: MulticlassLevel) -> dict[Any, Estimate]:
+    def of_rows(number: int) -> _Calibrated:
+        return lambda rows: ([rows.probabilities[:, number]], [rows.label == number])
+
     return {
-        value: calibration_error_of_classes(at.design, [score], [label], at.confidence)
-        for value, score, label in zip(at.rows.classes, at.scores.T, at.of_class, strict=True)
+        value: at.calibration_error(of_rows(number)) for number, value in enumerate(at.rows.classes)
     }
 
 
-def _roc_auc(linear: _Linear) -> LevelMetric[MulticlassLevel]:
+def _roc_auc(*, pairs: bool) -> LevelMetric[MulticlassLevel]:
+    # Of pairs: D. Hand, R. Till, Machine Learning 45 (2001) 171.
     def measure(at: MulticlassLevel) -> Estimate:
-        estimate = at.interval(linear(at), at.of_class)
+        estimate = at.interval(at.areas(pairs=pairs), at.of_class)
         at.mark_absent(estimate, at.of_class, _NO_LABEL, at.numbers)
         return estimate
 
-    return _over_classes(measure, linear, lambda at: at.given)
+    def linear(at: MulticlassLevel) -> LinearisedEstimate:
+        return at.linear_areas(pairs=pairs)
 
-
-def _one_vs_rest(at: MulticlassLevel) -> LinearisedEstimate:
-    return mean_of(
-        [weighted_roc_auc(at.design, at.scores[:, n], at.of_class[n]) for n in at.numbers]
-    )
-
-
-def _one_vs_one(at: MulticlassLevel) -> LinearisedEstimate:
-    # D. Hand, R. Till, Machine Learning 45 (2001) 171.
-    areas = []
-    for one, other in permutations(at.numbers, 2):
-        both = at.of_class[one] | at.of_class[other]
-        areas.append(weighted_roc_auc(at.design, at.scores[:, one], at.of_class[one], both))
-    return mean_of(areas)
+    return _over_classes(measure, linear, lambda at: at.rows.given)
 
 
 _RATES = {name: rate for name in AVERAGED if (rate := METRICS[name].rate)}
@@ -596,32 +795,16 @@ _OF_CLASSES: dict[str, LevelMetric[MulticlassLevel]] = {
     **{f"{name}_weighted": _weighted(rate) for name, rate in _RATES.items()},
     # The classes' recalls, each as often as it is a label: that is the share of all right answers.
     "recall_weighted": _share(lambda at: at.right),
-    "roc_auc_ovr": _roc_auc(_one_vs_rest),
-    "roc_auc_ovo": _roc_auc(_one_vs_one),
-    "log_loss": LevelMetric(
-        _log_loss,
-        PairedTest(
-            linear=lambda at: at.design.mean(clipped_log(at.given)),
-            merit=lambda at: at.given,
-            fewest=MIN_CASES,
-            skewed=True,
-        ),
-    ),
-    "brier": LevelMetric(
-        lambda at: linear_mean(at.design, _squared_error(at), at.confidence, (0.0, _MAX_BRIER)),
-        PairedTest(
-            linear=lambda at: at.design.mean(_squared_error(at)),
-            merit=lambda at: -_squared_error(at),
-            fewest=MIN_CASES,
-            skewed=True,
-        ),
-    ),
-    "top_label_calibration_error": LevelMetric(_top_label_calibration_error),
-    "classwise_calibration_error": LevelMetric(_classwise_calibration_error),
+    "roc_auc_ovr": _roc_auc(pairs=False),
+    "roc_auc_ovo": _roc_auc(pairs=True),
+    "log_loss": _mean(_log_loss, MAX_LOG_LOSS, lambda rows: rows.given),
+    "brier": _mean(_squared_error, _MAX_BRIER, lambda rows: -_squared_error(rows)),
+    "top_label_calibration_error": LevelMetric(lambda at: at.calibration_error(_top_label)),
+    "classwise_calibration_error": LevelMetric(lambda at: at.calibration_error(_each_class)),
     "class_calibration_error": LevelMetric(_class_calibration_error),
 }
 
 MULTICLASS: Mapping[str, LevelMetric[MulticlassLevel]] = ByName(
-    _OF_CLASSES, {"top_{k}_accuracy": lambda k: _share(_in_top(k), k)}
+    _OF_CLASSES, {"top_{k}_accuracy": _in_top}
 )
 """All metrics of a multiclass classifier, by name."""

@@ -1,7 +1,9 @@
 """The metrics of a regression, each with all its forms."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import special
@@ -22,8 +24,9 @@ from evaluator.metrics._estimates import (
     divide,
     shortfall_reasons,
 )
-from evaluator.metrics._linear import SurveyDesign
-from evaluator.metrics._means import EVEN, MIN_CASES
+from evaluator.metrics._levels import IntArray, Slicing
+from evaluator.metrics._linear import SurveyDesign, UnitEstimate
+from evaluator.metrics._means import EVEN, MIN_CASES, CaseGroups, Learned
 
 # Squares have longer tails than errors.
 MIN_FOR_SQUARES = 50
@@ -48,14 +51,62 @@ class RegressionRows:
     limits: tuple[FloatArray, FloatArray] | None
     limits_level: float
 
+    @cached_property
+    def error(self) -> FloatArray:
+        """Prediction minus label."""
+        return self.prediction - self.label
 
-@dataclass(frozen=True)
-class RegressionLevel:
+    def take(self, order: IntArray) -> "RegressionRows":
+        """Give the rows in another order."""
+        limits = None if self.limits is None else (self.limits[0][order], self.limits[1][order])
+        label, prediction = self.label[order], self.prediction[order]
+        return replace(self, label=label, prediction=prediction, limits=limits)
+
+
+_Losses = Callable[[RegressionRows], FloatArray]
+
+
+class RegressionCases(ABC):
+    """What all metrics are measured from."""
+
+    def __init__(self, rows: RegressionRows, confidence: float) -> None:
+        self.rows = rows
+        self.confidence = confidence
+
+    @abstractmethod
+    def cases(self, among: BoolArray | None = None) -> FloatArray:
+        """Count what weights leave of the cases of each group, or of some of them."""
+
+    @abstractmethod
+    def rate(self, hits: BoolArray) -> Estimate:
+        """Estimate the share of all cases that are hits."""
+
+    @abstractmethod
+    def mean(self, values: FloatArray) -> Learned:
+        """Learn how well the mean of what cases have is known."""
+
+    @abstractmethod
+    def unexplained(self) -> Learned:
+        """Learn how well the unexplained share of the labels' variance is known."""
+
+    @abstractmethod
+    def equal_labels(self) -> BoolArray:
+        """Say which groups' labels do not differ but for rounding.
+
+        A sum of squares would not know.
+        """
+
+    @abstractmethod
+    def median(self, values: FloatArray) -> Estimate:
+        """Estimate the median of what cases have."""
+
+
+class RegressionLevel(RegressionCases):
     """The rows at one level."""
 
-    rows: RegressionRows
-    design: SurveyDesign
-    confidence: float
+    def __init__(self, rows: RegressionRows, design: SurveyDesign, confidence: float) -> None:
+        super().__init__(rows, confidence)
+        self.design = design
 
     @property
     def outputs(self) -> list[FloatArray]:
@@ -67,24 +118,106 @@ class RegressionLevel:
         """None: no metric has a bound but for shares of all cases."""
         return []
 
-    @property
-    def error(self) -> FloatArray:
-        """Prediction minus label, shape (rows,)."""
-        return self.rows.prediction - self.rows.label
+    def cases(self, among: BoolArray | None = None) -> FloatArray:
+        """Count what weights leave of the cases of each group, or of some of them."""
+        return self.design.cases(among)
 
-    @property
-    def tolerance(self) -> float:
-        """The tolerated error; metrics of it are only asked for where there is one."""
-        if self.rows.tolerance is None:
-            raise MetricsInputError("this metric needs `tolerance` to be given")
-        return self.rows.tolerance
+    def rate(self, hits: BoolArray) -> Estimate:
+        """Estimate the share of all cases that are hits."""
+        return self.design.rate(hits, np.ones(len(hits), dtype=bool), NO_ROWS, self.confidence)
 
-    @property
-    def limits(self) -> tuple[FloatArray, FloatArray]:
-        """The candidate's lower and upper limits, shape (rows,) each."""
-        if self.rows.limits is None:
-            raise MetricsInputError("this metric needs limits columns")
-        return self.rows.limits
+    def mean(self, values: FloatArray) -> Learned:
+        """Learn how well the mean of what cases have is known."""
+        return self._learn(self.design.mean(values))
+
+    def unexplained(self) -> Learned:
+        """Learn how well the unexplained share of the labels' variance is known."""
+        return self._learn(self.linear_unexplained())
+
+    def linear_unexplained(self) -> LinearisedEstimate:
+        """Give the unexplained share of the labels' variance with the rows' influences on it."""
+        # Q = sum(w error^2) / sum(w (label - mean)^2), as `CaseGroups.ratio_of_squares` has it.
+        design, label = self.design, self.rows.label
+        mean = np.nan_to_num(design.mean(label).value)
+        return design.ratio(_squared_error(self.rows), (label - mean[design.group]) ** 2)
+
+    def _learn(self, linear: LinearisedEstimate) -> Learned:
+        return Learned(self.design.measure(linear), self.design.furthest(linear.influence))
+
+    def equal_labels(self) -> BoolArray:
+        """Say which groups' labels do not differ but for rounding."""
+        design, label = self.design, self.rows.label
+        lowest, highest = np.full(design.groups, np.inf), np.full(design.groups, -np.inf)
+        counts = design.weight > 0
+        np.minimum.at(lowest, design.group[counts], label[counts])
+        np.maximum.at(highest, design.group[counts], label[counts])
+        return _are_equal(lowest, highest)
+
+    def median(self, values: FloatArray) -> Estimate:
+        """Estimate the median of what cases have."""
+        design = self.design
+        median = weighted_median(design, values)
+        below = values <= median[design.group]
+        found = design.measure(design.mean(below))
+        interval = median_interval(design, values, below, found, self.confidence)
+        return replace(found, value=median).estimate(interval)
+
+
+def _are_equal(lowest: FloatArray, highest: FloatArray) -> BoolArray:
+    slack = _SLACK * np.maximum(np.abs(lowest), np.abs(highest))
+    return np.asarray(highest <= lowest + slack, dtype=bool)
+
+
+class RegressionGroups(RegressionCases):
+    """The groups of all levels, where cases are independent and of one weight."""
+
+    def __init__(self, rows: RegressionRows, slicing: Slicing, confidence: float) -> None:
+        self._groups = CaseGroups(slicing)
+        super().__init__(rows.take(self._groups.order), confidence)
+
+    def cases(self, among: BoolArray | None = None) -> FloatArray:
+        """Count the cases of each group, or some of them."""
+        return self._groups.n if among is None else self._groups.total(among)
+
+    def rate(self, hits: BoolArray) -> Estimate:
+        """Estimate the share of all cases that are hits."""
+        return self._groups.rate(hits, self.confidence)
+
+    def mean(self, values: FloatArray) -> Learned:
+        """Learn how well the mean of what cases have is known."""
+        return self._groups.mean(values)
+
+    def unexplained(self) -> Learned:
+        """Learn how well the unexplained share of the labels' variance is known."""
+        label = self.rows.label
+        return self._groups.ratio_of_squares(_squared_error(self.rows), label, self._labels.found)
+
+    @cached_property
+    def _labels(self) -> Learned:
+        return self._groups.mean(self.rows.label)
+
+    def equal_labels(self) -> BoolArray:
+        """Say which groups' labels do not differ but for rounding."""
+        learned, n = self._labels, self._groups.n
+        down, up = learned.furthest
+        return _are_equal(learned.found.value - n * down, learned.found.value + n * up)
+
+    def median(self, values: FloatArray) -> Estimate:
+        """Estimate the median of what cases have.
+
+        The number of n independent cases below the true median is binomial with rate 1/2, whatever
+        the distribution; the r-th smallest and the r-th largest value hold the median with at least
+        the nominal probability when P(fewer than r below) is at most half the error probability.
+        Source: W. R. Thompson, Annals of Mathematical Statistics 7 (1936) 122.
+        """
+        n = self._groups.n
+        different, back = np.unique(n, return_inverse=True)
+        rank = np.array([_rank(int(one), self.confidence) for one in different])[back]
+        places = np.stack([(n - 1) // 2, n // 2, rank - 1, n - rank], axis=1).astype(np.intp)
+        below, above, low, high = self._groups.at_places(values, places).T
+        estimate = Estimate((below + above) / 2, n.copy())
+        estimate.low, estimate.high = low, high
+        return estimate
 
 
 @dataclass(frozen=True)
@@ -119,36 +252,37 @@ _OF_PAIRED_ERRORS = Unseen(2.0)
 _OF_PAIRED_SQUARES = Unseen(4.0, near=0.3, instead=_INSTEAD)
 _OF_PAIRED_SHARES = Unseen(4.0, more=200.0, near=0.3, instead=_INSTEAD)
 _OF_PAIRED_SCORES = Unseen(4.0, near=0.3, instead=_COVERAGE)
-_Losses = Callable[[RegressionLevel], FloatArray]
 
 
 def _estimate(
-    at: RegressionLevel, linear: LinearisedEstimate, tails: _Tails, *, signed: bool = False
+    at: RegressionCases, learned: Learned, tails: _Tails, *, signed: bool = False
 ) -> Estimate:
     """Estimate a mean or a share by Student's interval, as if one case more had been seen.
 
-    What cannot be negative has the interval of its logarithm.
+    What is carried by a few units is seen too small in most samples, and its variance with it:
+    those that lack the few. No interval without an assumption of what was not seen holds for all
+    distributions. What cannot be negative has the interval of its logarithm.
+    Source: R. Bahadur, L. Savage, Annals of Mathematical Statistics 27 (1956) 1115.
     """
-    design, value, found = at.design, linear.value, at.design.measure(linear)
+    found = learned.found
+    value, variance = found.value, found.spread.variance
     times = tails.times + tails.more / np.maximum(found.effective, 1)
-    moved = design.one_more(linear.influence, found.spread.variance, times)
-    scale = np.ones(design.groups) if signed else np.where(value > 0, value, np.nan)
+    scale = np.ones(len(value)) if signed else np.where(value > 0, value, np.nan)
     quantile = found.spread.quantile(at.confidence)
-    down, up = ((beyond + quantile * np.sqrt(variance)) / scale for beyond, variance in moved)
+    moved = [times * one for one in learned.furthest]
+    down, up = ((beyond + quantile * np.sqrt(variance + beyond**2)) / scale for beyond in moved)
     if signed:
         estimate = found.estimate((value - down, value + up))
     else:
         up = np.minimum(up, _MAX_EXPONENT)
         estimate = found.estimate((value * np.exp(-down), value * np.exp(up)))
-    cases = design.cases()
-    variance = found.spread.variance
+    cases = at.cases()
     instead = tails.instead
     few, reasons = cases < tails.fewest, shortfall_reasons(tails.fewest, "cases", cases)
     reasons[few] += f"; {instead} need fewer"
     alike = variance * cases <= NO_SPREAD * value**2
-    furthest = np.maximum(*(beyond for beyond, _ in moved))
-    carried = furthest**2 > CARRIED * times**2 * variance
-    one = "case" if design.cluster is None else "cluster"
+    carried = np.maximum(*moved) ** 2 > CARRIED * times**2 * variance
+    one = "case" if found.clusters is None else "cluster"
     estimate.mark_undefined(cases == 0, NO_ROWS)
     estimate.mark_too_few(few, reasons)
     estimate.mark_too_few(alike, f"all {tails.of} are alike, so that their spread is unknown")
@@ -165,10 +299,10 @@ def _mean(
 ) -> LevelMetric[RegressionLevel]:
     """Give all forms of the mean of a loss without an upper bound."""
     return LevelMetric(
-        lambda at: _estimate(at, at.design.mean(losses(at)), tails, signed=signed),
+        lambda at: _estimate(at, at.mean(losses(at.rows)), tails, signed=signed),
         PairedTest(
-            linear=lambda at: at.design.mean(losses(at)),
-            merit=lambda at: -np.abs(losses(at)),
+            linear=lambda at: at.design.mean(losses(at.rows)),
+            merit=lambda at: -np.abs(losses(at.rows)),
             fewest=tails.fewest,
             skewed=True,
             unseen=unseen,
@@ -176,55 +310,72 @@ def _mean(
     )
 
 
-def _share(hits: Callable[[RegressionLevel], BoolArray]) -> LevelMetric[RegressionLevel]:
+def _share(hits: Callable[[RegressionRows], BoolArray]) -> LevelMetric[RegressionLevel]:
     """Give all forms of a share of all cases."""
-
-    def measure(at: RegressionLevel) -> Estimate:
-        inside = hits(at)
-        return at.design.rate(inside, np.ones(len(inside), dtype=bool), NO_ROWS, at.confidence)
-
     return LevelMetric(
-        measure,
+        lambda at: at.rate(hits(at.rows)),
         PairedTest(
-            linear=lambda at: at.design.mean(hits(at)),
-            merit=lambda at: hits(at).astype(float),
+            linear=lambda at: at.design.mean(hits(at.rows)),
+            merit=lambda at: hits(at.rows).astype(float),
             hits=True,
             largest=1.0,
         ),
     )
 
 
-def _within_tolerance(at: RegressionLevel) -> BoolArray:
-    inside: BoolArray = np.abs(at.error) <= at.tolerance
+def _absolute_error(rows: RegressionRows) -> FloatArray:
+    return np.abs(rows.error)
+
+
+def _squared_error(rows: RegressionRows) -> FloatArray:
+    return rows.error**2
+
+
+def _relative_error(rows: RegressionRows) -> FloatArray:
+    return np.nan_to_num(divide(np.abs(rows.error), np.abs(rows.label)))
+
+
+def _pinball_loss(percent: int) -> _Losses:
+    # R. Koenker, G. Bassett, Econometrica 46 (1978) 33.
+    share = percent / 100
+    return lambda rows: np.maximum(-share * rows.error, (1 - share) * rows.error)
+
+
+def _within_tolerance(rows: RegressionRows) -> BoolArray:
+    if rows.tolerance is None:
+        raise MetricsInputError("this metric needs `tolerance` to be given")
+    inside: BoolArray = np.abs(rows.error) <= rows.tolerance
     return inside
 
 
-def _within_limits(at: RegressionLevel) -> BoolArray:
-    low, high = at.limits
-    inside: BoolArray = (low <= at.rows.label) & (at.rows.label <= high)
+def _limits(rows: RegressionRows) -> tuple[FloatArray, FloatArray]:
+    if rows.limits is None:
+        raise MetricsInputError("this metric needs limits columns")
+    return rows.limits
+
+
+def _within_limits(rows: RegressionRows) -> BoolArray:
+    low, high = _limits(rows)
+    inside: BoolArray = (low <= rows.label) & (rows.label <= high)
     return inside
 
 
-def _width(at: RegressionLevel) -> FloatArray:
-    low, high = at.limits
+def _width(rows: RegressionRows) -> FloatArray:
+    low, high = _limits(rows)
     return high - low
 
 
-def _interval_score(at: RegressionLevel) -> FloatArray:
+def _interval_score(rows: RegressionRows) -> FloatArray:
     # R. L. Winkler, Journal of the American Statistical Association 67 (1972) 187; T. Gneiting,
     # A. Raftery, ibidem 102 (2007) 359, equation 43.
-    low, high = at.limits
-    outside = np.maximum(low - at.rows.label, 0) + np.maximum(at.rows.label - high, 0)
-    score: FloatArray = high - low + 2 / (1 - at.rows.limits_level) * outside
+    low, high = _limits(rows)
+    outside = np.maximum(low - rows.label, 0) + np.maximum(rows.label - high, 0)
+    score: FloatArray = high - low + 2 / (1 - rows.limits_level) * outside
     return score
 
 
-def _squared_error(at: RegressionLevel) -> FloatArray:
-    return at.error**2
-
-
-def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
-    estimate = _estimate(at, at.design.mean(_squared_error(at)), _OF_SQUARES)
+def _root_mean_squared_error(at: RegressionCases) -> Estimate:
+    estimate = _estimate(at, at.mean(_squared_error(at.rows)), _OF_SQUARES)
     estimate.value, estimate.low, estimate.high = (
         np.sqrt(part) for part in (estimate.value, estimate.low, estimate.high)
     )
@@ -232,105 +383,73 @@ def _root_mean_squared_error(at: RegressionLevel) -> Estimate:
 
 
 def _linear_root(at: RegressionLevel) -> LinearisedEstimate:
-    square = at.design.mean(_squared_error(at))
+    square = at.design.mean(_squared_error(at.rows))
     root = np.sqrt(square.value)
     slope = np.nan_to_num(divide(1, 2 * root))
     return LinearisedEstimate(root, square.influence * slope[at.design.group])
 
 
-def _median_absolute_error(at: RegressionLevel) -> Estimate:
-    errors, design = np.abs(at.error), at.design
-    median = weighted_median(design, errors)
-    below = errors <= median[design.group]
-    found = replace(design.measure(design.mean(below)), value=median)
-    estimate = found.estimate(median_interval(design, errors, below, at.confidence))
-    estimate.mark_undefined(design.n == 0, NO_ROWS)
+def _median_absolute_error(at: RegressionCases) -> Estimate:
+    estimate = at.median(_absolute_error(at.rows))
+    estimate.mark_undefined(at.cases() == 0, NO_ROWS)
     # Below this number all cases may lie on one side of the median too often.
     least = int(np.ceil(1 - np.log2(1 - at.confidence)))
-    estimate.mark_shortfall(least, "cases", design.cases())
+    estimate.mark_shortfall(least, "cases", at.cases())
     return estimate
 
 
-def _unexplained(at: RegressionLevel) -> LinearisedEstimate:
-    # Q = sum(w error^2) / sum(w (label - mean)^2). The mean has no influence of its own, since it
-    # is where the lower sum is smallest.
-    mean = np.nan_to_num(at.design.mean(at.rows.label).value)
-    return at.design.ratio(_squared_error(at), (at.rows.label - mean[at.design.group]) ** 2)
-
-
-def _r2(at: RegressionLevel) -> Estimate:
-    estimate = _estimate(at, _unexplained(at), _OF_SHARES)
+def _r2(at: RegressionCases) -> Estimate:
+    estimate = _estimate(at, at.unexplained(), _OF_SHARES)
     estimate.value, estimate.low, estimate.high = (
         1 - part for part in (estimate.value, estimate.high, estimate.low)
     )
-    estimate.mark_undefined(_all_equal(at.design, at.rows.label), "the labels are all equal")
+    estimate.mark_undefined(at.equal_labels(), "the labels are all equal")
     return estimate
 
 
 def _linear_r2(at: RegressionLevel) -> LinearisedEstimate:
-    quotient = _unexplained(at)
+    quotient = at.linear_unexplained()
     return LinearisedEstimate(1 - quotient.value, -quotient.influence)
 
 
-def _all_equal(design: SurveyDesign, values: FloatArray) -> BoolArray:
-    """Say which groups' values do not differ but for rounding; a sum of squares would not know."""
-    lowest, highest = np.full(design.groups, np.inf), np.full(design.groups, -np.inf)
-    counts = design.weight > 0
-    np.minimum.at(lowest, design.group[counts], values[counts])
-    np.maximum.at(highest, design.group[counts], values[counts])
-    equal: BoolArray = highest <= lowest + _SLACK * np.maximum(np.abs(lowest), np.abs(highest))
-    return equal
-
-
-def _relative_error(at: RegressionLevel) -> FloatArray:
-    return np.nan_to_num(divide(np.abs(at.error), np.abs(at.rows.label)))
-
-
-def _mean_absolute_percentage_error(at: RegressionLevel) -> Estimate:
-    zero = (at.rows.label == 0) & (at.design.weight > 0)
-    estimate = _estimate(at, at.design.mean(_relative_error(at)), _OF_ERRORS)
-    estimate.mark_undefined(at.design.total(zero) > 0, "some labels are 0")
+def _mean_absolute_percentage_error(at: RegressionCases) -> Estimate:
+    estimate = _estimate(at, at.mean(_relative_error(at.rows)), _OF_ERRORS)
+    estimate.mark_undefined(at.cases(at.rows.label == 0) > 0, "some labels are 0")
     return estimate
-
-
-def _pinball_loss(percent: int) -> _Losses:
-    # R. Koenker, G. Bassett, Econometrica 46 (1978) 33.
-    share = percent / 100
-    return lambda at: np.maximum(-share * at.error, (1 - share) * at.error)
 
 
 _SCORED = _mean(_interval_score, _OF_SCORES, unseen=_OF_PAIRED_SCORES)
 
 
-def _mean_interval_score(at: RegressionLevel) -> Estimate:
-    estimate = _estimate(at, at.design.mean(_interval_score(at)), _OF_SCORES)
+def _mean_interval_score(at: RegressionCases) -> Estimate:
+    estimate = _estimate(at, at.mean(_interval_score(at.rows)), _OF_SCORES)
     # So many are expected; of limits that hold more than they are meant to, nothing is known that
     # ends above where fewer are seen.
-    expected = at.design.cases() * (1 - at.rows.limits_level)
+    expected = at.cases() * (1 - at.rows.limits_level)
     estimate.mark_shortfall(MIN_OUTSIDE, "labels expected outside the limits", expected)
-    outside = at.design.cases(~_within_limits(at))
+    outside = at.cases(~_within_limits(at.rows))
     estimate.mark_shortfall(MIN_OUTSIDE, "labels outside the limits", outside)
     return estimate
 
 
 REGRESSION: Mapping[str, LevelMetric[RegressionLevel]] = {
-    "mean_absolute_error": _mean(lambda at: np.abs(at.error)),
+    "mean_absolute_error": _mean(_absolute_error),
     "root_mean_squared_error": LevelMetric(
         _root_mean_squared_error,
         PairedTest(
             _linear_root,
-            lambda at: -_squared_error(at),
+            lambda at: -_squared_error(at.rows),
             fewest=MIN_FOR_SQUARES,
             unseen=_OF_PAIRED_SQUARES,
         ),
     ),
     "median_absolute_error": LevelMetric(_median_absolute_error),
-    "bias": _mean(lambda at: at.error, signed=True),
+    "bias": _mean(lambda rows: rows.error, signed=True),
     "r2": LevelMetric(
         _r2,
         PairedTest(
             _linear_r2,
-            lambda at: -_squared_error(at),
+            lambda at: -_squared_error(at.rows),
             fewest=MIN_FOR_SQUARES,
             unseen=_OF_PAIRED_SHARES,
         ),
@@ -354,31 +473,25 @@ def weighted_median(design: SurveyDesign, values: FloatArray) -> FloatArray:
 
 
 def median_interval(
-    design: SurveyDesign, values: FloatArray, below: BoolArray, confidence: float
+    design: SurveyDesign,
+    values: FloatArray,
+    below: BoolArray,
+    share: UnitEstimate,
+    confidence: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Give the interval of the median between two of the ordered values.
+    """Give the interval of the median of cases that have weights or come in clusters.
 
-    The number of n independent cases below the true median is binomial with rate 1/2, whatever
-    the distribution; the r-th smallest and the r-th largest value hold the median with at least
-    the nominal probability when P(fewer than r below) is at most half the error probability.
-    With weights or clusters it lies where the limits of the share below it hold 1/2, with the
-    variance that a cluster more would bring of which three quarters lie on one side.
-
-    Sources: W. R. Thompson, Annals of Mathematical Statistics 7 (1936) 122; with weights,
-    R. Woodruff, Journal of the American Statistical Association 47 (1952) 635.
+    It lies where the limits of the share below it hold 1/2, with the variance that a cluster more
+    would bring of which three quarters lie on one side.
+    Source: R. Woodruff, Journal of the American Statistical Association 47 (1952) 635.
     """
-    every = np.ones(len(values), dtype=bool)
-    found, limits = design.rate_limits(below, every, confidence)
-    if found is None:
-        n = design.n
-        cuts = [divide(np.array([_rank(int(one), confidence) for one in n], dtype=float), n)] * 2
-    else:
-        spread = found.spread
-        unseen = (1 - spread.alone) * (_OF_UNSEEN / (spread.units + 1)) ** 2
-        wider = np.sqrt(1 + np.nan_to_num(divide(unseen, spread.variance)))
-        cuts = [EVEN - np.abs(limit - found.value) * wider for limit in reversed(limits)]
+    _, limits = design.rate_limits(below, np.ones(len(values), dtype=bool), confidence)
+    spread = share.spread
+    unseen = (1 - spread.alone) * (_OF_UNSEEN / (spread.units + 1)) ** 2
+    wider = np.sqrt(1 + np.nan_to_num(divide(unseen, spread.variance)))
+    cuts = [EVEN - np.abs(limit - share.value) * wider for limit in reversed(limits)]
     total = design.total(design.weight)
-    # The r-th smallest: the first value at which the weight reaches the cut; the r-th largest by
+    # The lower limit: the first value at which the weight reaches the cut; the upper one by
     # the same from above.
     low, high = (
         sign * _reaching(design, sign * values, np.nan_to_num(cut) * total)

@@ -181,7 +181,7 @@ def slice_metrics(
         else:
             measured = binary.measure_survey(rows, survey, names, confidence)
     else:
-        at_level = level_reader(
+        reader = level_reader(
             frame,
             names,
             confidence,
@@ -195,5 +195,7 @@ def slice_metrics(
             SurveyDesign(at, slicing.cell, survey.weight, survey.cluster) for at in slicing.levels
         )
         measures = {name: LEVEL_METRICS[task][name].measure for name in names}
-        measured = measure_levels((at_level(design) for design in designs), measures)
+        at_once = reader.levels if survey.plain else None
+        parts = map(reader.level, designs) if at_once is None else [at_once(slicing)]
+        measured = measure_levels(parts, measures)
     return to_tidy_frame(slicing, measured, surveyed=not survey.plain)

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
-from scipy import special
+from scipy import special, stats
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
-from evaluator.metrics import _means as losses, _ranking as ranking, slice_metrics
+from evaluator.metrics import METRICS, Task, _means as losses, _ranking as ranking, slice_metrics
+from evaluator.metrics._estimates import measure_levels, to_tidy_frame
+from evaluator.metrics._inputs import LEVEL_METRICS, TaskOptions, level_reader
+from evaluator.metrics._levels import cut_slices
+from evaluator.metrics._linear import SurveyDesign
 
 BINARY = {
     "accuracy": reference.accuracy_score,
@@ -310,3 +314,94 @@ def test_working_in_small_blocks_changes_nothing(
     monkeypatch.setattr(losses, "_PIECE", size)
     in_blocks = slice_metrics(frame, **columns)
     pd.testing.assert_frame_equal(at_once, in_blocks, rtol=1e-9)
+
+
+def cases_of_classes_and_numbers(seed: int, rows: int) -> pd.DataFrame:
+    """Draw cases with ties, abstentions, rare and absent classes, and slices of few cases."""
+    random = np.random.default_rng(seed)
+    digits = int(random.choice([1, 2, 16]))
+    given = random.dirichlet(np.full(4, random.choice([0.3, 2])), rows).round(digits)
+    given /= given.sum(axis=1, keepdims=True)
+    names = np.array(list("abcd"))
+    right = random.random(rows) < 0.6
+    label = np.where(right, given.argmax(axis=1), random.choice(4, rows, p=[0.6, 0.3, 0.1, 0]))
+    number = random.gamma(2, 5, rows).round(digits)
+    frame = pd.DataFrame(given, columns=list("wxyz")).assign(
+        label=names[label],
+        prediction=names[given.argmax(axis=1)],
+        number=number,
+        predicted=number + random.choice([0, 1, 1e-3]) * random.standard_t(3, rows).round(digits),
+        region=random.choice(["north", "south", "west"], rows, p=[0.7, 0.27, 0.03]),
+        segment=random.choice([1, 2, max(rows, 3)], rows),
+    )
+    frame["prediction"] = frame["prediction"].where(random.random(rows) < 0.8)
+    frame["low"] = frame.predicted - random.gamma(1, 2, rows).round(digits)
+    frame["high"] = frame.predicted + random.gamma(1, 2, rows).round(digits)
+    return frame
+
+
+@settings(max_examples=25, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.sampled_from([0, 1, 2, 15, 80, 500]),
+    task=st.sampled_from(["multiclass_classification", "regression"]),
+    declared=st.booleans(),
+)
+def test_figures_from_the_sums_of_cells_are_those_from_the_rows_of_each_level(
+    seed: int, rows: int, task: Task, *, declared: bool
+) -> None:
+    frame = cases_of_classes_and_numbers(seed, rows)
+    groups = {"region": ["north", "south", "west", "nowhere"]} if declared else None
+    many = task == "multiclass_classification"
+    columns: dict[str, Any] = {
+        "label": "label" if many else "number",
+        "score": dict(zip("abcd", "wxyz", strict=True)) if many else None,
+        "prediction": "prediction" if many else "predicted",
+        "limits": None if many else ("low", "high"),
+    }
+    options = {"classes": list("abcd"), "abstains": True} if many else {"tolerance": 1.0}
+    # The errors of bins and the median have no other form where cases are independent.
+    metrics = [
+        name
+        for name, info in METRICS.items()
+        if task in info.tasks and not name.endswith(("calibration_error", "median_absolute_error"))
+    ]
+    asked: dict[str, Any] = {"slices": ["region", "segment"], "groups": groups}
+    found = slice_metrics(frame, task=task, metrics=metrics, **columns, **options, **asked)
+
+    slicing = cut_slices(frame, asked["slices"], groups)
+    reader = level_reader(frame, metrics, 0.95, options=TaskOptions(task, **options), **columns)
+    levels = (reader.level(SurveyDesign(level, slicing.cell)) for level in slicing.levels)
+    measures = {name: LEVEL_METRICS[task][name].measure for name in metrics}
+    wanted = to_tidy_frame(slicing, measure_levels(levels, measures), surveyed=False)
+    pd.testing.assert_frame_equal(found, wanted, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=25, derandomize=True)
+@given(seed=st.integers(0, 10**6), rows=st.sampled_from([0, 1, 5, 6, 80, 500]))
+def test_the_median_of_independent_cases_lies_between_two_of_them(seed: int, rows: int) -> None:
+    frame = cases_of_classes_and_numbers(seed, rows)
+    found = slice_metrics(
+        frame,
+        task="regression",
+        label="number",
+        prediction="predicted",
+        slices=["region", "segment"],
+        metrics=["median_absolute_error"],
+    )
+    for row in found.to_dict("records"):
+        own = frame
+        for name in {"region", "segment"} & set(row["level"].split(" x ")):
+            own = own[own[name] == row[name]]
+        errors = np.sort((own.predicted - own.number).abs())
+        n = row["n"]
+        if n == 0:
+            assert row["status"] == "undefined"
+            continue
+        assert row["value"] == np.median(errors)
+        if n < 6:
+            assert row["reason"] == f"needs 6 cases, has {n}"
+            continue
+        rank = int(stats.binom.ppf(0.025, n, 0.5))
+        rank += stats.binom.cdf(rank, n, 0.5) <= 0.025
+        assert (row["low"], row["high"]) == (errors[rank - 1], errors[n - rank])

@@ -1,12 +1,16 @@
 """The area and its variance, however rows are parted and scores are tied."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from evaluator.metrics import _ranking as ranking
+from evaluator.metrics._estimates import LinearisedEstimate
 from evaluator.metrics._levels import cut_slices
+from evaluator.metrics._linear import SurveyDesign
 
 
 def placements(score: np.ndarray, label: np.ndarray) -> tuple[float, float]:
@@ -51,3 +55,44 @@ def test_the_area_and_its_variance_are_those_of_all_pairs(
         wanted_value, wanted_variance = placements(score[where], label[where])
         assert value == pytest.approx(wanted_value, abs=1e-12)
         assert variance == pytest.approx(wanted_variance, abs=1e-12)
+
+
+@settings(max_examples=40, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    block=st.sampled_from([1, 64, 1 << 16]),
+    different=st.sampled_from([1, 3, 10**6]),
+    weighted=st.booleans(),
+)
+def test_areas_of_all_classes_are_the_mean_of_those_of_each_class_and_of_each_pair(
+    seed: int, block: int, different: int, *, weighted: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    rows = int(random.integers(30, 200))
+    slicing = cut_slices(pd.DataFrame({"region": random.integers(0, 2, rows)}), ["region"], None)
+    scores = random.integers(0, different, (rows, 3)) / different
+    label = random.choice(3, rows, p=[0.5, 0.3, 0.2])
+    weight = random.integers(1, 4, rows).astype(float) if weighted else None
+    design = SurveyDesign(slicing.levels[1], slicing.cell, weight)
+    singles = [ranking.weighted_roc_auc(design, scores[:, c], label == c) for c in range(3)]
+    pairs = []
+    for one, other in permutations(range(3), 2):
+        both = np.isin(label, [one, other])
+        own = SurveyDesign(slicing.levels[1], slicing.cell[both], design.weight[both])
+        area = ranking.weighted_roc_auc(own, scores[both, one], label[both] == one)
+        influence = np.zeros(rows)
+        influence[both] = area.influence
+        pairs.append(LinearisedEstimate(area.value, influence))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_BLOCK", block)
+        found = [
+            ranking.areas_of_classes(design, scores, label, pairs=pairs) for pairs in (False, True)
+        ]
+    for mean, parts in zip(found, (singles, pairs), strict=True):
+        value = np.mean([part.value for part in parts], axis=0)
+        influence = np.mean([part.influence for part in parts], axis=0)
+        known = ~np.isnan(value)
+        np.testing.assert_allclose(mean.value, value, atol=1e-12)
+        np.testing.assert_allclose(
+            mean.influence[known[design.group]], influence[known[design.group]], atol=1e-12
+        )

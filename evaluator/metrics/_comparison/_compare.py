@@ -369,7 +369,7 @@ def _differences(
             label=label,
             limits=columns.limits.get(name),
             **own[name],
-        )
+        ).level
         for name in names
     }
     designs = [

@@ -313,7 +313,7 @@ class _CandidateEstimate:
         if METRICS[metric].needs == "score":
             outputs = read = outputs[:-1]
         elif METRICS[metric].needs == "limits":
-            outputs = read = list(at.limits)
+            outputs = read = list(at.rows.limits)
         else:
             read = outputs[-1:]
         return cls(test, estimate, test.linear(at), test.merit(at), outputs, read, at)
@@ -483,7 +483,7 @@ def linear_difference(
     unseen = unseen if unseen is not None or design.plain else _OF_CLUSTERS
     moved: tuple[FloatArray | float, FloatArray | float] = (0.0, 0.0)
     if unseen is not None:
-        (below, _), (above, _) = design.one_more(influence, variance, np.ones(design.groups))
+        below, above = design.furthest(influence)
         t = np.nan_to_num(divide(estimate.value, np.sqrt(variance)))
         moved = unseen.moved(below, -t, units), unseen.moved(above, t, units)
     found = mean_difference(
