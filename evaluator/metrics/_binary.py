@@ -66,6 +66,12 @@ from evaluator.metrics._means import (
     squared_errors,
     survey_mean,
 )
+from evaluator.metrics._multiclass import (
+    MULTICLASS,
+    MulticlassGroups,
+    MulticlassLevel,
+    MulticlassRows,
+)
 from evaluator.metrics._ranking import average_precision, roc_auc, weighted_average_precision
 from evaluator.metrics._rates import halve_towards, lopsided_interval, mean_of_rates_interval
 
@@ -284,6 +290,49 @@ _MATTHEWS = BinaryCounted(
     (POSITIVES, NEGATIVES, PREDICTED_POSITIVES, PREDICTED_NEGATIVES),
     largest=2.0,
 )
+
+
+# Cohen's kappa
+
+
+def _kappa() -> BinaryMetric:
+    """Give all forms of the agreement beyond chance, as of any classes."""
+    measure = MULTICLASS["cohen_kappa"].measure
+
+    def rows_of(at: _Cases) -> MulticlassRows:
+        label, prediction = (one.astype(np.intp) for one in (at.rows.label, at.rows.prediction))
+        return MulticlassRows((0, 1), label, prediction, None, possible=(0, 1), declared=True)
+
+    def plain(at: BinaryGroups) -> Estimate:
+        return marked(at, MulticlassGroups(rows_of(at), at.rows.slicing, at.confidence))
+
+    def weighted(at: BinaryLevel) -> Estimate:
+        return marked(at, MulticlassLevel(rows_of(at), at.design, at.confidence))
+
+    def marked(at: _Cases, level: MulticlassLevel) -> Estimate:
+        estimate = measure(level)
+        if not isinstance(estimate, Estimate):
+            raise TypeError("kappa has one value over all classes")
+        at.mark_undefined(estimate, POSITIVES, NEGATIVES)
+        return estimate
+
+    compared = BinaryCounted(_kappa_and_slopes, (POSITIVES, NEGATIVES), largest=2.0)
+    return BinaryMetric(plain, weighted, compared)
+
+
+def _kappa_and_slopes(four: FloatArray) -> tuple[FloatArray, FloatArray]:
+    tn, fp, fn, tp = four.T
+    negative, positive, other, predicted = tn + fp, fn + tp, tn + fn, fp + tp
+    chance = positive * other + negative * predicted
+    cases = negative + positive
+    ratio = divide(cases * (fp + fn), chance)
+    # By how much each cell moves the disagreement by chance.
+    moves = (positive + predicted, predicted + negative, other + positive, other + negative)
+    slopes = [
+        -divide((fp + fn) + cases * is_wrong - ratio * moved, chance)
+        for is_wrong, moved in zip((0, 1, 1, 0), moves, strict=True)
+    ]
+    return 1 - ratio, np.column_stack(slopes)
 
 
 # Of the scores' order
@@ -507,6 +556,7 @@ BINARY: Mapping[str, BinaryMetric] = {
     "matthews_correlation": BinaryMetric(
         _matthews_correlation, _weighted_matthews_correlation, _MATTHEWS
     ),
+    "cohen_kappa": _kappa(),
     "roc_auc": BinaryMetric(_roc_auc, _weighted_roc_auc, BinaryRanked()),
     "average_precision": BinaryMetric(
         _average_precision, _weighted_average_precision, BinaryRanked(weighted_average_precision)

@@ -465,7 +465,7 @@ _METRICS = (
     ),
     MetricInfo(
         "cohen_kappa",
-        _MULTICLASS,
+        _CLASSES,
         higher_is_better=True,
         description="Agreement of prediction and label beyond chance, from -1 to 1; 0 is chance.",
         title="Cohen's kappa",

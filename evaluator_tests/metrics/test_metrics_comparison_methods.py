@@ -182,7 +182,10 @@ def test_slopes_are_the_derivatives_of_the_metric(metric: str) -> None:
 
 @pytest.mark.parametrize(
     "metric",
-    ["precision", "false_discovery_rate", "f1", "balanced_accuracy", "matthews_correlation"],
+    [
+        *("precision", "false_discovery_rate", "f1", "balanced_accuracy"),
+        *("matthews_correlation", "cohen_kappa"),
+    ],
 )
 def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: str) -> None:
     counts = np.array([[420.0, 60, 40, 30, 25, 35, 70, 320]])
@@ -204,6 +207,7 @@ def test_the_standard_error_is_that_of_a_bootstrap_of_the_joint_counts(metric: s
             "f1": 2 * d / (2 * d + b + c),
             "balanced_accuracy": (d / (d + c) + a / (a + b)) / 2,
             "matthews_correlation": matthews_correlation(np.stack([a, b, c, d], axis=-1)),
+            "cohen_kappa": 1 - 1000 * (b + c) / ((c + d) * (a + c) + (a + b) * (b + d)),
         }[metric]
 
     assert found.distribution.error[0] == pytest.approx((of(0) - of(1)).std(), rel=0.02)

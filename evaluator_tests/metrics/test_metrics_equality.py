@@ -25,6 +25,7 @@ BINARY = {
     "recall": reference.recall_score,
     "f1": reference.f1_score,
     "matthews_correlation": reference.matthews_corrcoef,
+    "cohen_kappa": reference.cohen_kappa_score,
     "roc_auc": reference.roc_auc_score,
     "average_precision": reference.average_precision_score,
     "log_loss": lambda y, s, **k: reference.log_loss(y, s, labels=[0, 1], **k),

@@ -199,7 +199,7 @@ def test_intervals_hold_for_few_clusters_and_for_unequal_ones(
 ) -> None:
     metrics = [
         *("accuracy", "precision", "recall", "f1", "balanced_accuracy", "matthews_correlation"),
-        *("roc_auc", "average_precision", "log_loss", "brier"),
+        *("cohen_kappa", "roc_auc", "average_precision", "log_loss", "brier"),
     ]
     columns: dict[str, Any] = {"label": "late", "score": "score", "slices": ["sample"]}
     whole = clustered(np.random.default_rng(6), 1, 8000, equal=True)

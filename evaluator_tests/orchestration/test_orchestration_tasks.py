@@ -43,6 +43,7 @@ DAYS = ("2026-03-01", "2026-03-02")
 CASES_A_DAY = 150
 CLASSES = ("low", "middle", "high")
 FEATURES = ("amount", "age")
+ITEMS = [f"d{number}" for number in range(30)]
 PICTURES = {name for task in TASKS.values() for name in task.pictures}
 
 
@@ -80,7 +81,14 @@ def audit_of(task: str, audit: str = "shop", **settings: Any) -> Audit:
         "regression": {"type": "float"},
     }
     recorded = {"kind": "recorded", "path": "said.csv", "prediction": "said"}
-    is_number = task == "regression"
+    model = {"path": "model.skops", "features": list(FEATURES)}
+    if task == "ranking":
+        model = {**recorded, "path": "model.parquet"}
+    metric, enough, margin = {
+        "multiclass": ("accuracy", {"at_least": 0.4}, 0.5),
+        "ranking": ("ndcg_at_10", {"at_least": 0.4}, 0.1),
+        "regression": ("mean_absolute_error", {"at_most": 40}, 20),
+    }[task]
     attributes = {
         "task": task,
         "data": {
@@ -96,25 +104,19 @@ def audit_of(task: str, audit: str = "shop", **settings: Any) -> Audit:
                 "truth": label[task],
             },
         },
-        "label": {"column": "truth", **({"tolerance": 10.0} if is_number else {})},
+        "label": {"column": "truth", **({"tolerance": 10.0} if task == "regression" else {})},
         "geography": "place",
         "segment": "kind",
         "candidates": [
             {"name": "said", "baseline": True, **recorded},
-            {"name": "model", "path": "model.skops", "features": list(FEATURES)},
+            {"name": "model", **model},
         ],
         "fairness": {"attributes": ["place"]},
         "weak_slices": {"features": ["age", "place"], "minimum_support": 20},
         "additional_slices": [["kind"]],
         "gates": [
-            {"metric": "mean_absolute_error", "at_most": 40}
-            if is_number
-            else {"metric": "accuracy", "at_least": 0.4},
-            {
-                "metric": "mean_absolute_error" if is_number else "accuracy",
-                "not_worse_than_baseline_by": 20 if is_number else 0.5,
-                "candidate": "model",
-            },
+            {"metric": metric, **enough},
+            {"metric": metric, "not_worse_than_baseline_by": margin, "candidate": "model"},
             {"kind": "complete"},
         ],
         **settings,
@@ -122,18 +124,58 @@ def audit_of(task: str, audit: str = "shop", **settings: Any) -> Audit:
     return named_audit(audit, AuditSpec.model_validate(attributes))
 
 
+def queries() -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
+    """Make queries with grades of all items, and what two systems score them; some lack grades."""
+    generator = np.random.default_rng(20)
+    frame = world("regression").drop(columns="truth")
+    grades = generator.choice([0, 0, 0, 0, 0, 1, 2, 3], (len(frame), len(ITEMS)))
+    grades[::25] = 0
+    noise = {"said": 2.0, "model": 0.7}
+    return (
+        frame,
+        grades,
+        {n: grades + generator.normal(0, o, grades.shape) for n, o in noise.items()},
+    )
+
+
 def land(home: Home, task: str, audit: str = "shop") -> pd.DataFrame:
     """Lay files, a model and a recording where the audit looks for them."""
+    if task == "ranking":
+        return land_rankings(home, audit)
     frame = world(task)
-    for day, part in frame.groupby("day"):
-        path = home.landing(audit) / f"cases-{day}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.drop(columns="day").to_csv(path, index=False)
+    land_days(home, frame, audit)
     skops.io.dump(trained(task, frame[:CASES_A_DAY]), home.root / "model.skops")
     said = frame["truth"].shift(1).fillna(frame["truth"])
     said = said.where(frame["amount"] > 0, frame["truth"])
     recorded = pd.DataFrame({"id": frame["case"], "said": said})
     recorded.to_csv(home.root / "said.csv", index=False)
+    return frame
+
+
+def land_days(home: Home, frame: pd.DataFrame, audit: str) -> None:
+    for day, part in frame.groupby("day"):
+        path = home.landing(audit) / f"cases-{day}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.drop(columns="day").to_csv(path, index=False)
+
+
+def land_rankings(home: Home, audit: str) -> pd.DataFrame:
+    """Lay queries, and two recordings of rankings: JSON in CSV, and lists in Parquet."""
+    frame, grades, scores = queries()
+    # What is not mentioned has the grade 0.
+    frame["truth"] = [
+        json.dumps({item: int(grade) for item, grade in zip(ITEMS, of_query, strict=True) if grade})
+        for of_query in grades
+    ]
+    land_days(home, frame, audit)
+    ranked = {
+        name: [[ITEMS[place] for place in order] for order in np.argsort(-of_system, axis=1)]
+        for name, of_system in scores.items()
+    }
+    said = pd.DataFrame({"id": frame["case"], "said": map(json.dumps, ranked["said"])})
+    said.to_csv(home.root / "said.csv", index=False)
+    listed = pd.DataFrame({"id": frame["case"], "said": ranked["model"]})
+    listed.to_parquet(home.root / "model.parquet")
     return frame
 
 
@@ -591,53 +633,15 @@ def test_what_predictions_do_not_give_is_found_in_every_table_of_the_task(
         assert ", recomputed " in what
 
 
-ITEMS = [f"d{number}" for number in range(30)]
-
-
-def queries() -> tuple[pd.DataFrame, np.ndarray, dict[str, np.ndarray]]:
-    """Make queries with grades of all items, and what two systems score them; some lack grades."""
-    generator = np.random.default_rng(20)
-    frame = world("regression").drop(columns="truth")
-    grades = generator.choice([0, 0, 0, 0, 0, 1, 2, 3], (len(frame), len(ITEMS)))
-    grades[::25] = 0
-    noise = {"said": 2.0, "model": 0.7}
-    return (
-        frame,
-        grades,
-        {n: grades + generator.normal(0, o, grades.shape) for n, o in noise.items()},
-    )
-
-
 def test_rankings_go_from_raw_files_to_certificates_that_are_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = open_home(tmp_path / "home", monkeypatch)
-    frame, grades, scores = queries()
-    # What is not mentioned has the grade 0.
-    truth = [
-        json.dumps({item: int(grade) for item, grade in zip(ITEMS, of_query, strict=True) if grade})
-        for of_query in grades
-    ]
-    for day, part in frame.assign(truth=truth).groupby("day"):
-        path = home.landing("shop") / f"cases-{day}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.drop(columns="day").to_csv(path, index=False)
-    ranked = {
-        name: [[ITEMS[place] for place in order] for order in np.argsort(-of_system, axis=1)]
-        for name, of_system in scores.items()
-    }
-    said = pd.DataFrame({"id": frame["case"], "said": map(json.dumps, ranked["said"])})
-    said.to_csv(home.root / "said.csv", index=False)
-    listed = pd.DataFrame({"id": frame["case"], "said": ranked["model"]})
-    listed.to_parquet(home.root / "model.parquet")
-    recorded = {"kind": "recorded", "prediction": "said"}
+    land(home, "ranking")
+    _, grades, scores = queries()
     metrics = ["ndcg_at_10", "ndcg_at_7", "precision_at_4", "recall_at_4", "mean_reciprocal_rank"]
     audit = audit_of(
         "ranking",
-        candidates=[
-            {"name": "said", "path": "said.csv", "baseline": True, **recorded},
-            {"name": "model", "path": "model.parquet", **recorded},
-        ],
         metrics=metrics,
         gates=[
             {"metric": "ndcg_at_7", "at_least": 0.4},
