@@ -72,10 +72,9 @@ def figures(home: Path, audit: str, **where: str) -> dict[tuple[str, str], float
 
 def numbers_in_readme(audit: str) -> set[str]:
     """Return the numbers that the paragraph about a demo states."""
-    for paragraph in README.read_text().split("\n\n"):
-        if f"`evaluator demo {audit}` asks" in paragraph:
-            return {*re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?", paragraph)}
-    return set()
+    paragraphs = README.read_text().split("\n\n")
+    (paragraph,) = (one for one in paragraphs if f"`evaluator demo {audit}` asks" in one)
+    return {*re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?", paragraph)}
 
 
 def answers(home: Path) -> Mapping[str, pd.DataFrame]:
