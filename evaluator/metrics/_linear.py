@@ -368,7 +368,7 @@ class SurveyDesign:
 
     def variance(self, influence: FloatArray) -> FloatArray:
         """Give the variance of an estimate from the influences of its rows."""
-        return self.moments(influence)[0]
+        return self.total(influence**2) if self.cluster is None else self.moments(influence)[0]
 
     def ratio(self, numerator: NDArray[Any], denominator: NDArray[Any]) -> LinearisedEstimate:
         """Give sum(w numerator) / sum(w denominator) and the rows' influences on it."""

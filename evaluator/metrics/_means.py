@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -115,15 +116,19 @@ class CaseGroups:
     """The groups of all levels at once, where cases are independent and of one weight.
 
     What is told of a group is put together from its finest cells. All values of cases are given
-    cell by cell, as `order` has the rows.
+    cell by cell, as `order` has the rows, but where it says otherwise.
     """
 
     def __init__(self, slicing: Slicing) -> None:
         self._slicing = slicing
-        self.order = stable_order(slicing.cell, slicing.cells)
         self._sizes = np.bincount(slicing.cell, minlength=slicing.cells)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
         self.n = slicing.add_up(self._sizes).astype(float)
+
+    @cached_property
+    def order(self) -> IntArray:
+        """The rows, cell by cell."""
+        return stable_order(self._slicing.cell, self._slicing.cells)
 
     def total(self, values: NDArray[Any]) -> FloatArray:
         """Add up the values of each group's cases."""
@@ -140,21 +145,40 @@ class CaseGroups:
         estimate.mark_undefined(self.n == 0, NO_ROWS)
         return estimate
 
-    def mean(self, values: FloatArray, *, skewed: bool = False) -> Learned:
-        """Learn how well the mean of the values is known, and how skewed it is if asked."""
+    def mean(self, values: FloatArray) -> Learned:
+        """Learn how well the mean of the values is known, and what one of them may move."""
         n, size = self.n, self._sizes
-        sums, second, third, lowest, highest = np.zeros((5, len(size)))
+        sums, second, lowest, highest = np.zeros((4, len(size)))
         for cells, rows, starts in self._blocks():
             own = values[rows]
             sums[cells] = np.add.reduceat(own, starts)
             lowest[cells] = np.minimum.reduceat(own, starts)
             highest[cells] = np.maximum.reduceat(own, starts)
             apart = own - np.repeat(sums[cells] / size[cells], size[cells])
-            power = apart * apart
-            second[cells] = np.add.reduceat(power, starts)
-            if skewed:
-                power *= apart
-                third[cells] = np.add.reduceat(power, starts)
+            second[cells] = np.add.reduceat(apart * apart, starts)
+        found = self._found(sums, second, np.zeros(len(size)))
+        furthest = self._extremes(lowest, highest)
+        down, up = (
+            np.nan_to_num(divide(far, n))
+            for far in (found.value - furthest[0], furthest[1] - found.value)
+        )
+        return Learned(found, (np.maximum(down, 0), np.maximum(up, 0)))
+
+    def skewed_mean(self, values: FloatArray) -> UnitEstimate:
+        """Estimate the mean of values that are given as the rows come, and how skewed they are."""
+        cell, size = self._slicing.cell, self._sizes
+
+        def total(of_rows: FloatArray) -> FloatArray:
+            return np.bincount(cell, of_rows, len(size)).astype(float)
+
+        sums = total(values)
+        apart = values - (sums / size)[cell]
+        power = apart * apart
+        return self._found(sums, total(power), total(power * apart))
+
+    def _found(self, sums: FloatArray, second: FloatArray, third: FloatArray) -> UnitEstimate:
+        """Estimate means from the cells' sums and their powers around the cells' own means."""
+        n, size = self.n, self._sizes
         mean = divide(self._slicing.add_up(sums), n)
         # How far each cell's mean lies from that of its groups, shape (levels, cells).
         between = sums / size - mean[self._slicing.group_of_cell]
@@ -164,12 +188,7 @@ class CaseGroups:
             np.nan_to_num(divide(self._add_up(part), n**power))
             for part, power in ((second, 2), (third, 3))
         )
-        found = UnitEstimate(mean, Spread.of_cases(n, *moments), n, n, None)
-        furthest = self._extremes(lowest, highest)
-        down, up = (
-            np.nan_to_num(divide(far, n)) for far in (mean - furthest[0], furthest[1] - mean)
-        )
-        return Learned(found, (np.maximum(down, 0), np.maximum(up, 0)))
+        return UnitEstimate(mean, Spread.of_cases(n, *moments), n, n, None)
 
     def ratio_of_squares(
         self, numerator: FloatArray, values: FloatArray, of_values: UnitEstimate

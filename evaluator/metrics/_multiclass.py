@@ -56,7 +56,7 @@ from evaluator.metrics._means import (
     survey_mean,
 )
 from evaluator.metrics._ranking import areas_of_classes
-from evaluator.metrics._rates import balanced_rate_interval, clopper_pearson, lopsided_interval
+from evaluator.metrics._rates import clopper_pearson, lopsided_interval
 
 _NO_LABEL = "no label of class {!r}"
 _NEVER_PREDICTED = "class {!r} is never predicted"
@@ -239,12 +239,19 @@ class MulticlassLevel:
         return np.sqrt(np.stack(variances, axis=1))
 
     def limits(self, rate: Rate) -> tuple[FloatArray, FloatArray]:
-        """Give the limits of each class's rate, shape (groups, classes), hits counted once."""
-        limits = []
+        """Give the limits of each class's rate, shape (groups, classes), hits counted once.
+
+        Of independent cases they are Clopper and Pearson's, for which nothing is searched.
+        """
+        limits, design = [], self.design
         for truth, decision in zip(self.of_class, self.decided, strict=True):
             cell = 2 * truth.astype(np.intp) + decision
             hits, among = (np.array(weights)[cell] > 0 for weights in rate.weights)
-            limits.append(self.design.rate_limits(hits, among, self.confidence)[1])
+            if design.plain:
+                counts = design.total(hits & among), design.total(among)
+                limits.append(clopper_pearson(*counts, self.confidence))
+            else:
+                limits.append(design.rate_limits(hits, among, self.confidence)[1])
         low, high = (np.stack(one, axis=1) for one in zip(*limits, strict=True))
         return low, high
 
@@ -349,7 +356,7 @@ class MulticlassGroups(MulticlassLevel):
         hits, among = (
             self.counts[np.array(weights)[1:] > 0].sum(axis=0) for weights in rate.weights
         )
-        limits = balanced_rate_interval(hits.ravel(), among.ravel(), self.confidence)
+        limits = clopper_pearson(hits.ravel(), among.ravel(), self.confidence)
         low, high = (limit.reshape(hits.shape) for limit in limits)
         return low, high
 
@@ -363,8 +370,7 @@ class MulticlassGroups(MulticlassLevel):
 
     def mean(self, losses: _Losses, largest: float) -> Estimate:
         """Estimate the mean of a loss from 0 to the largest."""
-        groups = self._groups
-        found = groups.mean(losses(self._cases)[groups.order], skewed=True).found
+        found = self._groups.skewed_mean(losses(self._cases))
         n, bounds = self.design.n, (0.0, largest)
         return survey_mean(found, None, cases=n, confidence=self.confidence, bounds=bounds)
 
