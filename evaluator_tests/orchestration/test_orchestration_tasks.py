@@ -37,6 +37,8 @@ from evaluator.orchestration._single_cases import find_flips
 from evaluator.orchestration._tracking import tracking_client
 from evaluator.scorecard import MEASUREMENTS, from_stored
 from evaluator.spec import TASKS, Audit, AuditSpec, named_audit
+from evaluator_tests.candidates import scoring_server as endpoint
+from evaluator_tests.candidates.test_candidates_tasks import ASKED, KINDS, cases_of, expected
 from evaluator_tests.orchestration.conftest import open_home, run
 
 DAYS = ("2026-03-01", "2026-03-02")
@@ -689,3 +691,86 @@ def test_rankings_go_from_raw_files_to_certificates_that_are_verified(
     page = page_of(state).content.decode()
     assert "NDCG at 7" in page
     assert run(audit, home).computed == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*input example was not provided:UserWarning")
+@pytest.mark.parametrize("asked", ASKED)
+def test_every_kind_of_candidate_goes_to_a_certificate_that_is_computed_again(
+    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", monkeypatch)
+    cases = cases_of(asked).rename(columns={"id": "case", "label": "truth"})
+    cases = cases.rename(columns={"data.x": "x", "data.y": "y"}).drop(columns="geography")
+    places = np.where(np.arange(len(cases)) % 2, "north", "south")
+    home.landing("shop").mkdir(parents=True)
+    cases.assign(place=places).to_csv(home.landing("shop") / "cases.csv", index=False)
+    limits = {"limits": True} if asked == "limits" else {}
+    candidates = []
+    for number, make in enumerate(KINDS.values()):
+        folder = home.root / f"k{number}"
+        folder.mkdir()
+        told = {**limits, "features": ["x", "y"], **make(asked, folder)}
+        for key in ("path", "model"):
+            if told.get(key) is not None:
+                told[key] = f"{folder.name}/{told[key]}"
+        own = {key: one for key, one in told.items() if one is not None}
+        candidates.append({"name": folder.name, **own})
+    wanted = expected(asked)
+    answers = wanted["prediction"].tolist()
+    if asked == "multiclass":
+        scores = wanted.drop(columns="prediction").set_axis(list(CLASSES), axis="columns")
+        answers = scores.to_dict("records")
+    if asked == "limits":
+        answers = wanted.to_dict("records")
+    said = dict(zip(cases["case"], answers, strict=True))
+
+    def asked_for(rows: list[dict[str, Any]]) -> Any:
+        return [{"id": row["id"], "score": said[row["id"]]} for row in rows]
+
+    task = "regression" if asked == "limits" else asked
+    columns = {
+        "case": {"type": "string", "required": True, "unique": True},
+        "place": {"type": "category", "required": True, "allowed": ["north", "south"]},
+        "x": {"type": "float"},
+        "y": {"type": "float"},
+        "segment": {"type": "category"},
+        "truth": {"type": "float"}
+        if task == "regression"
+        else {"type": "category", "allowed": [*CLASSES]},
+    }
+    with endpoint.running() as server:
+        server.faults = [endpoint.scores(asked_for)] * 10
+        served = {"kind": "http", "url": server.url, "version": "1", "features": ["x", "y"]}
+        candidates.append({"name": "served", **limits, **served})
+        audit = audit_of(
+            task,
+            data={"files": "cases.csv", "id": "case", "columns": columns},
+            candidates=candidates,
+            segment=None,
+            label={"column": "truth"},
+            metrics=["accuracy", "log_loss"]
+            if task == "multiclass"
+            else ["mean_absolute_error", *(["limits_coverage"] if asked == "limits" else [])],
+            weak_slices=None,
+            fairness=None,
+            additional_slices=[],
+            gates=[{"kind": "complete"}],
+        )
+        summary = run(audit, home)
+
+    assert summary.faults == []
+    judged = summary.judged
+    assert judged is not None
+    assert {one.outcome for one in judged.outcomes} == {"certified"}
+    state = AuditState(audit, home)
+    whole = overall(state, "k0")
+    for candidate in candidates:
+        # A graph computes in 32 bits.
+        own = overall(state, str(candidate["name"]))
+        assert own == pytest.approx(whole, rel=1e-3, abs=1e-5)
+    content = state.store.read_bytes(state.require("certificate"), statement_name("k0"))
+    reports = verify_all(content, state.store.url, now=datetime.now(UTC))
+    assert len(reports) == len(candidates)
+    assert {(report.problems, report.not_checked) for report in reports} == {((), ())}
