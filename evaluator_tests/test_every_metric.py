@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from evaluator.certification import decide_outcomes, judge
@@ -93,7 +94,7 @@ def test_the_page_names_each_and_shows_a_value_or_a_reason(audited: Audited) -> 
         )
     )
     for name in NAMES:
-        assert f">{METRICS[name].title}</th>" in page
+        assert f">{escape(METRICS[name].title)}</th>" in page
 
 
 def test_mlflow_gets_each_under_its_name(audited: Audited) -> None:
