@@ -12,10 +12,12 @@ import numpy as np
 
 from evaluator.intake._typing import parse_values
 from evaluator.intake._uniqueness import Uniqueness
-from evaluator.spec import ColumnSpec, FoundColumn, NumberSpelling, parse_time_format
+from evaluator.spec import ColumnSpec, NumberSpelling, parse_time_format
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from evaluator.spec import FoundColumn
     import pyarrow as pa
 
 MAX_CATEGORIES: Final = 20
@@ -217,9 +219,12 @@ class ColumnSketch:
         return None if self._counts is None else sorted(self._counts)
 
     @property
-    def found(self) -> FoundColumn:
+    def found(self) -> "FoundColumn":
         """What it holds, once that was inferred; what is not of its type is left out."""
         import polars as pl
+
+        # Tasks know of tables, which pandas is for; an intake does without.
+        from evaluator.spec import FoundColumn
 
         values = self.distinct
         if values is not None and self.inferred.type not in ("string", "category"):
