@@ -16,9 +16,9 @@ from evaluator.spec import ColumnSpec, NumberSpelling, parse_time_format
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
     from evaluator.spec import FoundColumn
-    import pyarrow as pa
 
 MAX_CATEGORIES: Final = 20
 MAX_DISTINCT: Final = 1_000
