@@ -35,6 +35,8 @@ from evaluator.metrics._means import survey_mean
 _NO_RELEVANT = "no query has a relevant item"
 # What the simulations in benchmarks/coverage.py ask for.
 MIN_QUERIES = 50
+# The part of the error probability that is used: where hardly a query finds anything, both tails err.
+_USED = 0.6
 # Sums of grades stay numbers.
 _LARGEST = 1e100
 _Read = TypeVar("_Read")
@@ -330,7 +332,7 @@ def _estimate(design: SurveyDesign, values: FloatArray, confidence: float) -> Es
             found,
             carriers,
             cases=cases,
-            confidence=confidence,
+            confidence=1 - _USED * (1 - confidence),
             bounds=(0.0, 1.0),
             fewest=MIN_QUERIES,
         )
