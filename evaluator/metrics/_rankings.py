@@ -35,7 +35,7 @@ from evaluator.metrics._means import survey_mean
 _NO_RELEVANT = "no query has a relevant item"
 # What the simulations in benchmarks/coverage.py ask for.
 MIN_QUERIES = 50
-# The part of the error probability that is used: where hardly a query finds anything, both tails err.
+# The part of the error probability that is used, since hardly a query may find anything.
 _USED = 0.6
 # Sums of grades stay numbers.
 _LARGEST = 1e100
