@@ -97,8 +97,10 @@ class MulticlassRows:
     @property
     def given(self) -> FloatArray:
         """The probability that each row's label was given."""
-        given: FloatArray = self.probabilities[np.arange(len(self.label)), self.label]
-        return given
+        # The probabilities of a class lie together.
+        place = self.label * len(self.label)
+        place += np.arange(len(place))
+        return self.probabilities.T.reshape(-1)[place]
 
     def against_rest(self, value: Any) -> tuple[BoolArray, BoolArray, FloatArray | None]:
         """Give of a class which rows have it, which were predicted so, and its scores."""
@@ -331,7 +333,8 @@ class MulticlassGroups(MulticlassLevel):
         self._slicing = slicing
         predictions = len(rows.classes) + 1
         kinds = len(rows.classes) * predictions
-        kind = rows.label * predictions + rows.prediction % predictions
+        kind = rows.label * predictions
+        kind += np.where(rows.prediction == ABSTAINED, len(rows.classes), rows.prediction)
         number, codes = number_codes(slicing.cell * kinds + kind, len(kind))
         count = np.bincount(number, minlength=len(codes))
         # From the finest cells to the groups of all levels.
